@@ -1,0 +1,149 @@
+"""The ledger's database: one engine, short transactions, one owner name for leases.
+
+SQLite runs in WAL mode with full sync, so that an intent is on disk before its effect is sent. Writers take the write
+lock at once (BEGIN IMMEDIATE): a deferred transaction that upgrades later fails with "database is locked" whatever the
+time-out is.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlmodel import SQLModel
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from models.outcome import CrossdockError
+from models.settings import LedgerSettings
+from models.time import utc_now
+
+BUSY_SECONDS = 30
+# Below SQLite's and PostgreSQL's limits on bound variables, with room for other parameters.
+MAX_IN_LIST = 5000
+
+
+class LedgerUnavailable(CrossdockError):
+    """The ledger's database could not be read or written. Nothing was recorded by the failed call."""
+
+
+class Ledger:
+    """A connection to the ledger for one process.
+
+    Args:
+        settings: where it is and how long a lease lasts.
+        clock: aware UTC now; tests pass their own.
+        owner: who leases are given to; a name nobody else has.
+    """
+
+    def __init__(
+        self, settings: LedgerSettings, *, clock: Callable[[], datetime] = utc_now, owner: str | None = None
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.owner = owner or f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self.engine = _engine(settings.url)
+        self._reading = self.engine.execution_options(crossdock_read=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is SQLite."""
+        return self.engine.dialect.name == "sqlite"
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """One short write transaction, committed at the end of the block.
+
+        Raises:
+            LedgerUnavailable: the database cannot be reached, is locked for too long, is full or has no tables.
+        """
+        async with self._transaction(self.engine) as session:
+            yield session
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """One read transaction; it never waits for writers on SQLite.
+
+        Raises:
+            LedgerUnavailable: as in ``write``.
+        """
+        async with self._transaction(self._reading) as session:
+            yield session
+
+    @asynccontextmanager
+    async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
+        try:
+            async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
+                yield session
+        except IntegrityError:
+            raise
+        except ProgrammingError as error:
+            raise LedgerUnavailable(_advice(error)) from error
+        except DBAPIError as error:
+            raise LedgerUnavailable(_advice(error)) from error
+        except OSError as error:
+            raise LedgerUnavailable(f"the ledger's database cannot be reached ({type(error).__name__})") from error
+
+    def insert_ignoring(self, model: type[SQLModel], rows: Sequence[dict[str, Any]]) -> Any:  # noqa: ANN401
+        """``INSERT … ON CONFLICT DO NOTHING`` for either database."""
+        dialect: Any = sqlite if self.is_sqlite else postgresql
+        return dialect.insert(model).values(list(rows)).on_conflict_do_nothing()
+
+    async def dispose(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def _advice(error: DBAPIError) -> str:
+    """What happened and what to do, without the statement's parameters (they may hold a buyer's data)."""
+    text = str(error.orig).splitlines()[0] if error.orig else type(error).__name__
+    if "no such table" in text or "does not exist" in text or "no such column" in text:
+        return f"the ledger has no tables or old ones ({text}); run: crossdock migrate"
+    if "locked" in text:
+        return f"the ledger was locked by another writer for over {BUSY_SECONDS} s; the run can be started again"
+    if "full" in text:
+        return "the disk under the ledger is full; free space, then start the run again; nothing is lost"
+    return f"the ledger's database failed ({type(error.orig).__name__}); check ledger.url and the server"
+
+
+def _engine(url: str) -> AsyncEngine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_async_engine(url, pool_size=5, max_overflow=10, pool_pre_ping=True, hide_parameters=True)
+    if parsed.database and parsed.database != ":memory:":
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_async_engine(
+        url, pool_size=5, max_overflow=10, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS}
+    )
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401, ARG001 - a DB-API connection
+    # The driver must not begin transactions by itself; _begin_sqlite does.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        f"busy_timeout={BUSY_SECONDS * 1000}",
+        "foreign_keys=ON",
+        "cache_size=-16000",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    read = connection.get_execution_options().get("crossdock_read")
+    connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")

@@ -1,0 +1,137 @@
+"""Who may read a feed and who may act on an order: leases with a heartbeat and a fencing number.
+
+A lease saves work; correctness rests on the unique keys, the open intent and the fence that every write checks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import func, or_, update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from ledger.engine import Ledger
+from ledger.rows import account_filter, close_orphan, orphaned_intents, reschedule, step_of
+from models.ids import AccountKey
+from models.lifecycle import ImportOn, Step
+from models.outcome import LeaseLost
+from models.tables import FeedLease, SourceOrder
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An order that this process may act on until its lease ends."""
+
+    id: int
+    source_order_id: str
+    step: Step
+    fence: int
+
+
+async def acquire_feed(ledger: Ledger, name: str) -> int | None:
+    """Take the lease on a feed. Returns its fencing number, or None while somebody else holds it."""
+    now = ledger.clock()
+    until = now + timedelta(seconds=ledger.settings.lease_seconds)
+    async with ledger.write() as session:
+        await session.execute(ledger.insert_ignoring(FeedLease, [{"name": name, "fence": 0}]))
+        row = (await session.exec(select(FeedLease).where(FeedLease.name == name).with_for_update())).one()
+        if row.owner not in (None, ledger.owner) and row.until is not None and row.until > now:
+            return None
+        row.owner, row.until, row.fence = ledger.owner, until, row.fence + 1
+        return row.fence
+
+
+async def release_feed(ledger: Ledger, name: str) -> None:
+    """Give the lease on a feed back."""
+    async with ledger.write() as session:
+        await session.execute(
+            update(FeedLease)
+            .where(col(FeedLease.name) == name, col(FeedLease.owner) == ledger.owner)
+            .values(owner=None, until=None)
+        )
+
+
+async def check_feed(session: AsyncSession, ledger: Ledger, name: str, fence: int) -> None:
+    """Refuse to go on when the feed's lease passed to somebody else.
+
+    Raises:
+        LeaseLost: another reader has it now.
+    """
+    row = (await session.exec(select(FeedLease).where(FeedLease.name == name).with_for_update())).one_or_none()
+    if row is None or row.owner != ledger.owner or row.fence != fence:
+        raise LeaseLost(f"the lease on feed {name} passed to another run; this one stops reading")
+
+
+async def count_due(ledger: Ledger, key: AccountKey) -> int:
+    """How many orders of the account are due and free."""
+    now = ledger.clock()
+    async with ledger.read() as session:
+        query = select(func.count()).select_from(SourceOrder).where(*_due(key, now))  # type: ignore[arg-type]
+        return int((await session.exec(query)).one())
+
+
+def _due(key: AccountKey, now: object) -> tuple[object, ...]:
+    return (
+        *account_filter(key),
+        col(SourceOrder.due_at) <= now,
+        or_(col(SourceOrder.lease_until).is_(None), col(SourceOrder.lease_until) < now),
+    )
+
+
+async def claim_due(
+    ledger: Ledger, key: AccountKey, *, limit: int, import_on: ImportOn, first_probe: timedelta
+) -> list[Claimed]:
+    """Take up to ``limit`` due orders, oldest due first; each gets a new fencing number.
+
+    An order whose earlier owner vanished between intent and outcome comes back in an unknown landing, to be looked
+    into when its first probe is due.
+    """
+    now = ledger.clock()
+    until = now + timedelta(seconds=ledger.settings.lease_seconds)
+    claimed: list[Claimed] = []
+    async with ledger.write() as session:
+        query = (
+            select(SourceOrder)
+            .where(*_due(key, now))  # type: ignore[arg-type]
+            .order_by(col(SourceOrder.due_at), col(SourceOrder.id))
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        rows = list(await session.exec(query))
+        orphans = await orphaned_intents(session, [row.id for row in rows if row.id is not None])
+        for row in rows:
+            assert row.id is not None  # noqa: S101 - read from the database
+            row.fence += 1
+            orphan = orphans.get(row.id)
+            if orphan is not None:
+                await close_orphan(session, row, orphan, now, ledger.owner, first_probe)
+            step = step_of(row, import_on)
+            if step is None:
+                reschedule(row, import_on, now)
+                row.lease_owner = row.lease_until = None
+                continue
+            if row.due_at is not None and row.due_at > now:
+                row.lease_owner = row.lease_until = None
+                continue
+            row.lease_owner, row.lease_until = ledger.owner, until
+            claimed.append(Claimed(row.id, row.source_order_id, step, row.fence))
+    return claimed
+
+
+async def heartbeat(ledger: Ledger) -> None:
+    """Prolong every lease of this process."""
+    until = ledger.clock() + timedelta(seconds=ledger.settings.lease_seconds)
+    async with ledger.write() as session:
+        await session.execute(
+            update(SourceOrder).where(col(SourceOrder.lease_owner) == ledger.owner).values(lease_until=until)
+        )
+        await session.execute(update(FeedLease).where(col(FeedLease.owner) == ledger.owner).values(until=until))
+
+
+async def release_orders(ledger: Ledger) -> None:
+    """Give back the lease on every order that this process holds."""
+    async with ledger.write() as session:
+        query = update(SourceOrder).where(col(SourceOrder.lease_owner) == ledger.owner)
+        await session.execute(query.values(lease_owner=None, lease_until=None))

@@ -1,0 +1,1 @@
+"""What the hub knows: documents, lifecycle, money, time, settings and the ledger's tables."""

@@ -1,0 +1,198 @@
+"""The ledger's tables. Unique keys are the guard; locks and leases only save work."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import Column, Index, LargeBinary, Text, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from models.columns import ExactDecimal, UtcDateTime
+from models.ids import AccountKey
+
+
+def _when(*, nullable: bool = True, index: bool = False) -> Column[datetime]:
+    return Column(UtcDateTime(), nullable=nullable, index=index)
+
+
+def _exact() -> Column[Decimal]:
+    return Column(ExactDecimal(), nullable=True)
+
+
+class SourceOrder(SQLModel, table=True):
+    """One order of one account: the three axes, the schedule, the lease and the head of its effect chain."""
+
+    __tablename__ = "source_order"
+    __table_args__ = (
+        UniqueConstraint("provider", "environment", "account", "source_order_id", name="uq_source_order"),
+        Index("ix_source_order_due", "provider", "environment", "account", "due_at"),
+        Index("ix_source_order_open", "settled_at", "parked_at"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    provider: str = Field(max_length=16)
+    environment: str = Field(max_length=32)
+    account: str = Field(max_length=64)
+    source_order_id: str = Field(max_length=255)
+    reference: str = Field(max_length=400, index=True)
+
+    source_status: str = Field(default="UNSEEN", max_length=16)
+    document_status: str | None = Field(default=None, max_length=16)
+    landing: str = Field(default="seen", max_length=32, index=True)
+    store_state: str | None = Field(default=None, max_length=16)
+
+    due_at: datetime | None = Field(default=None, sa_column=_when())
+    attempts: int = Field(default=0)
+    deadline_at: datetime | None = Field(default=None, sa_column=_when(index=True))
+    deadline_applied_at: datetime | None = Field(default=None, sa_column=_when())
+    warned_at: datetime | None = Field(default=None, sa_column=_when())
+    parked_at: datetime | None = Field(default=None, sa_column=_when())
+    parked_code: str | None = Field(default=None, max_length=64)
+    parked_reason: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    cancel_wanted: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    unknown_since: datetime | None = Field(default=None, sa_column=_when())
+    probes_missed: int = Field(default=0)
+
+    currency: str | None = Field(default=None, max_length=3)
+    total: Decimal | None = Field(default=None, sa_column=_exact())
+    base_currency: str | None = Field(default=None, max_length=3)
+    base_total: Decimal | None = Field(default=None, sa_column=_exact())
+    document_id: int | None = Field(default=None)
+    store_order_id: str | None = Field(default=None, max_length=255)
+    store_order_number: str | None = Field(default=None, max_length=255)
+
+    lease_owner: str | None = Field(default=None, max_length=64, index=True)
+    lease_until: datetime | None = Field(default=None, sa_column=_when())
+    fence: int = Field(default=0)
+    effect_seq: int = Field(default=0)
+    effect_hash: str = Field(default="", max_length=64)
+
+    first_seen_at: datetime = Field(sa_column=_when(nullable=False))
+    ready_at: datetime | None = Field(default=None, sa_column=_when())
+    inserted_at: datetime | None = Field(default=None, sa_column=_when())
+    accepted_at: datetime | None = Field(default=None, sa_column=_when())
+    settled_at: datetime | None = Field(default=None, sa_column=_when())
+    reconciled_at: datetime | None = Field(default=None, sa_column=_when())
+    updated_at: datetime = Field(sa_column=_when(nullable=False))
+
+    @property
+    def key(self) -> AccountKey:
+        """The account that this order belongs to."""
+        return AccountKey(self.provider, self.environment, self.account)  # type: ignore[arg-type]
+
+
+class SourceEvent(SQLModel, table=True):
+    """What a provider said happened, as received. Its bucket says what became of it."""
+
+    __tablename__ = "source_event"
+    __table_args__ = (
+        UniqueConstraint("provider", "environment", "account", "event_id", name="uq_source_event"),
+        Index("ix_source_event_order", "order_id"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    provider: str = Field(max_length=16)
+    environment: str = Field(max_length=32)
+    account: str = Field(max_length=64)
+    event_id: str = Field(max_length=255)
+    event_name: str = Field(max_length=255)
+    source_order_id: str = Field(max_length=255)
+    order_id: int | None = Field(default=None, foreign_key="source_order.id")
+    entity_id: str = Field(default="", max_length=255)
+    event_at: datetime | None = Field(default=None, sa_column=_when())
+    recorded_at: datetime = Field(sa_column=_when(nullable=False))
+    bucket: str = Field(max_length=16, description="applied, kept (no order status in it) or unreadable")
+    note: str = Field(default="", sa_column=Column(Text, nullable=False))
+    raw: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class OrderRecord(SQLModel, table=True):
+    """An order document as received, and the canonical order made of it. Apart from the order row, so that it can go."""
+
+    __tablename__ = "order_document"
+    __table_args__ = (UniqueConstraint("order_id", "sha256", name="uq_order_document"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    order_id: int = Field(foreign_key="source_order.id", index=True)
+    received_at: datetime = Field(sa_column=_when(nullable=False))
+    sha256: str = Field(max_length=64)
+    raw: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    canonical: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    content_hash: str = Field(default="", max_length=64, description="Of the canonical order without its status.")
+
+
+class BadAnswer(SQLModel, table=True):
+    """An answer that could not be used, kept as received (cut at 64 KiB) with the reason."""
+
+    __tablename__ = "bad_answer"
+    __table_args__ = (UniqueConstraint("provider", "environment", "account", "sha256", name="uq_bad_answer"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    provider: str = Field(max_length=16)
+    environment: str = Field(max_length=32)
+    account: str = Field(max_length=64)
+    what: str = Field(max_length=300)
+    code: str = Field(max_length=64)
+    reason: str = Field(sa_column=Column(Text, nullable=False))
+    received_at: datetime = Field(sa_column=_when(nullable=False))
+    sha256: str = Field(max_length=64)
+    size: int
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class FeedCursor(SQLModel, table=True):
+    """Where one account's feed was read to. Moves in the transaction that records the events, and never back."""
+
+    __tablename__ = "feed_cursor"
+
+    provider: str = Field(primary_key=True, max_length=16)
+    environment: str = Field(primary_key=True, max_length=32)
+    account: str = Field(primary_key=True, max_length=64)
+    cursor: str = Field(max_length=255)
+    moved_at: datetime = Field(sa_column=_when(nullable=False))
+    fence: int = Field(default=0)
+
+
+class FeedLease(SQLModel, table=True):
+    """Who may read one account's feed just now."""
+
+    __tablename__ = "feed_lease"
+
+    name: str = Field(primary_key=True, max_length=200)
+    owner: str | None = Field(default=None, max_length=64)
+    until: datetime | None = Field(default=None, sa_column=_when())
+    fence: int = Field(default=0)
+
+
+class Effect(SQLModel, table=True):
+    """One line of an order's story: an intent, an outcome or a note. Append-only, hash-chained per order."""
+
+    __tablename__ = "effect"
+    __table_args__ = (UniqueConstraint("order_id", "seq", name="uq_effect_seq"), Index("ix_effect_at", "at"))
+
+    id: int | None = Field(default=None, primary_key=True)
+    order_id: int = Field(foreign_key="source_order.id")
+    seq: int
+    phase: str = Field(max_length=8, description="intent, outcome or note")
+    kind: str = Field(max_length=32)
+    outcome: str | None = Field(default=None, max_length=16)
+    detail: str = Field(sa_column=Column(Text, nullable=False))
+    amount: Decimal | None = Field(default=None, sa_column=_exact())
+    at: datetime = Field(sa_column=_when(nullable=False))
+    owner: str = Field(max_length=64)
+    fence: int
+    prev_hash: str = Field(max_length=64)
+    hash: str = Field(max_length=64)
+
+
+class OpenIntent(SQLModel, table=True):
+    """The one effect of an order whose outcome is not recorded yet. The primary key is the guard."""
+
+    __tablename__ = "open_intent"
+
+    order_id: int = Field(primary_key=True, foreign_key="source_order.id", sa_column_kwargs={"autoincrement": False})
+    seq: int
+    kind: str = Field(max_length=32)
+    at: datetime = Field(sa_column=_when(nullable=False))
+    owner: str = Field(max_length=64)
