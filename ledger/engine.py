@@ -15,11 +15,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event
+from asyncpg import PostgresError  # type: ignore[import-untyped]
+from sqlalchemy import Table, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession as CoreSession
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -34,6 +37,12 @@ MAX_IN_LIST = 5000
 
 class LedgerUnavailable(CrossdockError):
     """The ledger's database could not be read or written. Nothing was recorded by the failed call."""
+
+
+class LedgerSession(AsyncSession):
+    """SQLModel's session with SQLAlchemy's own ``execute``, for Core statements: SQLModel's warns at every call."""
+
+    execute = CoreSession.execute
 
 
 class Ledger:
@@ -82,21 +91,25 @@ class Ledger:
     @asynccontextmanager
     async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncSession]:
         try:
-            async with AsyncSession(engine, expire_on_commit=False) as session, session.begin():
+            async with LedgerSession(engine, expire_on_commit=False) as session, session.begin():
                 yield session
         except IntegrityError:
             raise
-        except ProgrammingError as error:
-            raise LedgerUnavailable(_advice(error)) from error
         except DBAPIError as error:
             raise LedgerUnavailable(_advice(error)) from error
-        except OSError as error:
+        except (OSError, PoolTimeout, PostgresError) as error:
             raise LedgerUnavailable(f"the ledger's database cannot be reached ({type(error).__name__})") from error
 
-    def insert_ignoring(self, model: type[SQLModel], rows: Sequence[dict[str, Any]]) -> Any:  # noqa: ANN401
-        """``INSERT … ON CONFLICT DO NOTHING`` for either database."""
+    async def serialize(self, session: AsyncSession, name: str) -> None:
+        """Let one transaction of this name at a time go on. SQLite's writers are one at a time anyway."""
+        if not self.is_sqlite:
+            await session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+
+    def insert_ignoring(self, table: type[SQLModel] | Table, rows: Sequence[dict[str, Any]] | None = None) -> Any:  # noqa: ANN401
+        """``INSERT … ON CONFLICT DO NOTHING`` for either database; without rows, for execution with many."""
         dialect: Any = sqlite if self.is_sqlite else postgresql
-        return dialect.insert(model).values(list(rows)).on_conflict_do_nothing()
+        statement = dialect.insert(table)
+        return (statement.values(list(rows)) if rows is not None else statement).on_conflict_do_nothing()
 
     async def dispose(self) -> None:
         """Close every connection."""
@@ -105,12 +118,12 @@ class Ledger:
 
 def _advice(error: DBAPIError) -> str:
     """What happened and what to do, without the statement's parameters (they may hold a buyer's data)."""
-    text = str(error.orig).splitlines()[0] if error.orig else type(error).__name__
-    if "no such table" in text or "does not exist" in text or "no such column" in text:
-        return f"the ledger has no tables or old ones ({text}); run: crossdock migrate"
-    if "locked" in text:
+    said = next(iter(str(error.orig).splitlines()), "")
+    if "no such table" in said or "does not exist" in said or "no such column" in said:
+        return f"the ledger has no tables or old ones ({said}); run: crossdock migrate"
+    if "locked" in said:
         return f"the ledger was locked by another writer for over {BUSY_SECONDS} s; the run can be started again"
-    if "full" in text:
+    if "full" in said:
         return "the disk under the ledger is full; free space, then start the run again; nothing is lost"
     return f"the ledger's database failed ({type(error.orig).__name__}); check ledger.url and the server"
 

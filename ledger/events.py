@@ -7,25 +7,27 @@ changes nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import ColumnElement, Table
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from ledger.engine import Ledger
+from ledger.engine import MAX_IN_LIST, Ledger
+from ledger.hot import ORDERS, load_rows, save_effects, save_rows
 from ledger.leases import check_feed
-from ledger.rows import account_filter, append_effect, learn_status, load_rows, park, reschedule
+from ledger.rows import account_filter, effect_line, learn_status, park, reschedule
 from ledger.steps import Rules
-from models.glopal import GlopalEvent, UnreadableEvent
+from models.glopal import GlopalEvent, UnreadableEvent, clean_text
 from models.ids import MAX_SOURCE_ID, AccountKey, is_safe_source_id
 from models.lifecycle import Landing, SourceStatus
 from models.tables import BadAnswer, FeedCursor, SourceEvent, SourceOrder
 
 MAX_KEPT_BODY = 64 * 1024
+EVENTS: Table = SourceEvent.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(slots=True)
@@ -69,7 +71,7 @@ async def overlap_anchor(ledger: Ledger, key: AccountKey, overlap: int) -> str |
     async with ledger.read() as session:
         query = (
             select(SourceEvent.event_id)
-            .where(*_events_of(key), col(SourceEvent.bucket) != "unreadable")  # type: ignore[arg-type]
+            .where(*_events_of(key), col(SourceEvent.bucket) != "unreadable")
             .order_by(col(SourceEvent.id).desc())
             .offset(overlap)
             .limit(1)
@@ -77,7 +79,7 @@ async def overlap_anchor(ledger: Ledger, key: AccountKey, overlap: int) -> str |
         return (await session.exec(query)).first()
 
 
-def _events_of(key: AccountKey) -> tuple[object, ...]:
+def _events_of(key: AccountKey) -> tuple[ColumnElement[bool], ...]:
     return (
         col(SourceEvent.provider) == key.provider,
         col(SourceEvent.environment) == key.environment,
@@ -109,6 +111,8 @@ async def record_page(
     async with ledger.write() as session:
         if move is not None:
             await check_feed(session, ledger, move.lease, move.fence)
+            if move.to not in {entry.event_id for entry in events}:
+                raise AssertionError("the cursor may only move to an event of the page that is recorded with it")
         ids = await _order_ids(session, ledger, key, events, now)
         fresh = await _insert_events(session, ledger, key, events, ids, now, seen)
         seen.orders = await _apply(session, ledger, fresh, ids, rules, now)
@@ -134,23 +138,41 @@ async def _insert_events(
         rows.setdefault(row["event_id"], row)
     if not rows:
         return []
-    statement = ledger.insert_ignoring(SourceEvent, list(rows.values())).returning(SourceEvent.event_id)
-    inserted = set((await session.execute(statement)).scalars())
+    known: set[str] = set()
+    for part in _parts(list(rows)):
+        query = select(SourceEvent.event_id).where(*_events_of(key), col(SourceEvent.event_id).in_(part))
+        known.update(await session.exec(query))
+    # In the provider's order: the overlap of the next poll is counted in recorded events.
+    inserted = [event_id for event_id in rows if event_id not in known]
+    if inserted:
+        # Another reader on PostgreSQL may record one of these meanwhile; then both apply it, which changes nothing.
+        await session.execute(ledger.insert_ignoring(EVENTS), [rows[event_id] for event_id in inserted])
     seen.new = len(inserted)
     seen.known = len(events) - len(inserted)
-    for event_id in sorted(inserted):
+    for event_id in inserted:
         bucket = rows[event_id]["bucket"]
         seen.kept += bucket == "kept"
         if bucket == "unreadable":
             seen.unreadable += 1
             seen.bad.append(f"event {event_id}: {rows[event_id]['note']}")
-    fresh = {e.event_id: e for e in reversed(events) if isinstance(e, GlopalEvent) and e.event_id in inserted}
-    return [fresh[event_id] for event_id in rows if event_id in fresh and ids.get(_order_name(fresh[event_id]))]
+    readable = {_stored(e.event_id): e for e in reversed(events) if isinstance(e, GlopalEvent)}
+    fresh = [readable[event_id] for event_id in inserted if event_id in readable]
+    return [event for event in fresh if _order_name(event) in ids]
 
 
 def _order_name(event: GlopalEvent) -> str:
-    """The order id as it is stored; PostgreSQL's text knows no NUL."""
-    return event.order_id.replace("\x00", "\ufffd")[:MAX_SOURCE_ID]
+    return _stored(event.order_id)
+
+
+def _stored(name: str) -> str:
+    """A provider's name for something as its column takes it; PostgreSQL's text knows no NUL."""
+    return clean_text(name)[:MAX_SOURCE_ID]
+
+
+def _parts(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Slices below the databases' limit on bound variables."""
+    for start in range(0, len(names), MAX_IN_LIST):
+        yield names[start : start + MAX_IN_LIST]
 
 
 def _event_row(key: AccountKey, entry: GlopalEvent | UnreadableEvent, now: datetime) -> dict[str, Any]:
@@ -159,11 +181,11 @@ def _event_row(key: AccountKey, entry: GlopalEvent | UnreadableEvent, now: datet
         "environment": key.environment,
         "account": key.account,
         "recorded_at": now,
-        "raw": entry.raw.replace("\x00", "\\u0000"),
+        "raw": clean_text(entry.raw),
     }
     if isinstance(entry, UnreadableEvent):
         # Without an id of its own the content is its identity, so reading it again stays one row.
-        identity = entry.event_id or f"unreadable:{digest(entry.raw.encode())[:40]}"
+        identity = _stored(entry.event_id) or f"unreadable:{digest(clean_text(entry.raw).encode())[:40]}"
         return {
             **base,
             "event_id": identity,
@@ -172,15 +194,15 @@ def _event_row(key: AccountKey, entry: GlopalEvent | UnreadableEvent, now: datet
             "entity_id": "",
             "event_at": None,
             "bucket": "unreadable",
-            "note": entry.reason,
+            "note": clean_text(entry.reason),
         }
     too_long = len(entry.order_id) > MAX_SOURCE_ID
     return {
         **base,
-        "event_id": entry.event_id,
-        "event_name": entry.event_name[:255],
+        "event_id": _stored(entry.event_id),
+        "event_name": _stored(entry.event_name),
         "source_order_id": _order_name(entry),
-        "entity_id": entry.entity_id[:255].replace("\x00", "\ufffd"),
+        "entity_id": _stored(entry.entity_id),
         "event_at": entry.event_at,
         "bucket": "unreadable" if too_long else "applied" if entry.claims else "kept",
         "note": "order_id longer than 255 characters" if too_long else "",
@@ -219,12 +241,14 @@ async def _order_ids(
         "updated_at": now,
     }
     rows = [{**blank, "source_order_id": name, "reference": key.reference(name)} for name in names]
-    await session.execute(ledger.insert_ignoring(SourceOrder, rows))
-    query = select(SourceOrder.source_order_id, SourceOrder.id).where(
-        *account_filter(key),  # type: ignore[arg-type]
-        col(SourceOrder.source_order_id).in_(names),
-    )
-    return {name: row_id for name, row_id in await session.exec(query) if row_id is not None}
+    await session.execute(ledger.insert_ignoring(ORDERS), rows)
+    found: dict[str, int] = {}
+    for part in _parts(names):
+        query = select(SourceOrder.source_order_id, SourceOrder.id).where(
+            *account_filter(key), col(SourceOrder.source_order_id).in_(part)
+        )
+        found.update({name: row_id for name, row_id in await session.exec(query) if row_id is not None})
+    return found
 
 
 async def _apply(
@@ -237,22 +261,22 @@ async def _apply(
 ) -> int:
     """Let new events move their orders; returns how many orders they speak of."""
     rows = await load_rows(session, {ids[_order_name(event)] for event in events})
+    lines = []
     for event in events:
         row = rows[ids[_order_name(event)]]
         if not is_safe_source_id(row.source_order_id):
             if row.parked_at is None:
                 reason = "the order id has characters that no order id has; it is never put into a web address"
                 park(row, "bad_id", reason, now)
-                line = append_effect(row, phase="note", kind="park", detail=reason, now=now, owner=ledger.owner)
-                session.add(line)
+                lines.append(effect_line(row, phase="note", kind="park", detail=reason, now=now, owner=ledger.owner))
         elif event.claims is not None and learn_status(row, SourceStatus(event.claims), now, rules.deadline):
             reschedule(row, rules.import_on, now)
+    await save_effects(session, lines)
+    await save_rows(session, list(rows.values()))
     return len(rows)
 
 
-async def _move_cursor(
-    session: AsyncSession, ledger: Ledger, key: AccountKey, move: CursorMove, now: datetime
-) -> bool:
+async def _move_cursor(session: AsyncSession, ledger: Ledger, key: AccountKey, move: CursorMove, now: datetime) -> bool:
     fresh = {
         "provider": key.provider,
         "environment": key.environment,
@@ -279,11 +303,11 @@ async def keep_bad_answer(
         "provider": key.provider,
         "environment": key.environment,
         "account": key.account,
-        "what": what[:300],
+        "what": clean_text(what)[:300],
         "code": code[:64],
-        "reason": reason,
+        "reason": clean_text(reason),
         "received_at": ledger.clock(),
-        "sha256": digest(body + what.encode()),
+        "sha256": digest(body + clean_text(what).encode()),
         "size": size,
         "body": body[:MAX_KEPT_BODY],
     }

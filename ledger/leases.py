@@ -6,14 +6,15 @@ A lease saves work; correctness rests on the unique keys, the open intent and th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import func, or_, update
+from sqlalchemy import ColumnElement, func, or_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ledger.engine import Ledger
-from ledger.rows import account_filter, close_orphan, orphaned_intents, reschedule, step_of
+from ledger.hot import ORDERS, fetch_rows, rows_where, save_effects, save_rows
+from ledger.rows import account_filter, close_orphan, delete_intents, orphaned_intents, reschedule, step_of
 from models.ids import AccountKey
 from models.lifecycle import ImportOn, Step
 from models.outcome import LeaseLost
@@ -68,11 +69,11 @@ async def count_due(ledger: Ledger, key: AccountKey) -> int:
     """How many orders of the account are due and free."""
     now = ledger.clock()
     async with ledger.read() as session:
-        query = select(func.count()).select_from(SourceOrder).where(*_due(key, now))  # type: ignore[arg-type]
+        query = select(func.count()).select_from(SourceOrder).where(*_due(key, now))
         return int((await session.exec(query)).one())
 
 
-def _due(key: AccountKey, now: object) -> tuple[object, ...]:
+def _due(key: AccountKey, now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
         *account_filter(key),
         col(SourceOrder.due_at) <= now,
@@ -93,30 +94,28 @@ async def claim_due(
     claimed: list[Claimed] = []
     async with ledger.write() as session:
         query = (
-            select(SourceOrder)
-            .where(*_due(key, now))  # type: ignore[arg-type]
-            .order_by(col(SourceOrder.due_at), col(SourceOrder.id))
+            rows_where(*_due(key, now))
+            .order_by(ORDERS.c.due_at, ORDERS.c.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        rows = list(await session.exec(query))
-        orphans = await orphaned_intents(session, [row.id for row in rows if row.id is not None])
+        rows = await fetch_rows(session, query)
+        orphans = await orphaned_intents(session, [row.id for row in rows])
+        lines = []
         for row in rows:
-            assert row.id is not None  # noqa: S101 - read from the database
             row.fence += 1
-            orphan = orphans.get(row.id)
-            if orphan is not None:
-                await close_orphan(session, row, orphan, now, ledger.owner, first_probe)
+            row.lease_owner = row.lease_until = None
+            if row.id in orphans:
+                lines.append(close_orphan(row, orphans[row.id], now, ledger.owner, first_probe))
             step = step_of(row, import_on)
             if step is None:
                 reschedule(row, import_on, now)
-                row.lease_owner = row.lease_until = None
-                continue
-            if row.due_at is not None and row.due_at > now:
-                row.lease_owner = row.lease_until = None
-                continue
-            row.lease_owner, row.lease_until = ledger.owner, until
-            claimed.append(Claimed(row.id, row.source_order_id, step, row.fence))
+            elif row.due_at is not None and row.due_at <= now:
+                row.lease_owner, row.lease_until = ledger.owner, until
+                claimed.append(Claimed(row.id, row.source_order_id, step, row.fence))
+        await save_effects(session, lines)
+        await save_rows(session, rows)
+        await delete_intents(session, list(orphans))
     return claimed
 
 
@@ -124,14 +123,18 @@ async def heartbeat(ledger: Ledger) -> None:
     """Prolong every lease of this process."""
     until = ledger.clock() + timedelta(seconds=ledger.settings.lease_seconds)
     async with ledger.write() as session:
-        await session.execute(
-            update(SourceOrder).where(col(SourceOrder.lease_owner) == ledger.owner).values(lease_until=until)
-        )
+        await session.execute(update(SourceOrder).where(_held_by(ledger)).values(lease_until=until))
         await session.execute(update(FeedLease).where(col(FeedLease.owner) == ledger.owner).values(until=until))
 
 
 async def release_orders(ledger: Ledger) -> None:
     """Give back the lease on every order that this process holds."""
     async with ledger.write() as session:
-        query = update(SourceOrder).where(col(SourceOrder.lease_owner) == ledger.owner)
+        query = update(SourceOrder).where(_held_by(ledger))
         await session.execute(query.values(lease_owner=None, lease_until=None))
+
+
+def _held_by(ledger: Ledger) -> ColumnElement[bool]:
+    """Our rows, locked in the order that every other writer uses, so that two writers cannot deadlock."""
+    ours = select(SourceOrder.id).where(col(SourceOrder.lease_owner) == ledger.owner)
+    return col(SourceOrder.id).in_(ours.order_by(col(SourceOrder.id)).with_for_update())

@@ -8,10 +8,11 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import inspect
 from sqlalchemy.engine import Connection
 
-from ledger.engine import Ledger
+from ledger.engine import Ledger, LedgerUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -31,8 +32,8 @@ def newest_version() -> str:
 
 async def current_version(ledger: Ledger) -> str | None:
     """The version that the database has, or None when it has no tables of ours."""
-    async with ledger.engine.connect() as connection:
-        return await connection.run_sync(_version)
+    async with ledger.read() as session:
+        return await (await session.connection()).run_sync(_version)
 
 
 def _version(connection: Connection) -> str | None:
@@ -42,10 +43,29 @@ def _version(connection: Connection) -> str | None:
 
 
 async def migrate(ledger: Ledger) -> str:
-    """Upgrade to the newest version and return it. A newer database is refused by Alembic with its own message."""
-    async with ledger.engine.begin() as connection:
+    """Upgrade to the newest version and return it.
+
+    Raises:
+        LedgerUnavailable: a newer release made this database, or it cannot be reached.
+    """
+    async with ledger.write() as session:
+        # Two processes that start together must not both create the tables.
+        await ledger.serialize(session, "crossdock migrate")
+        connection = await session.connection()
+        version = await connection.run_sync(_version)
+        if version is not None and not _known(version):
+            raise LedgerUnavailable(
+                f"the ledger has version {version}, which this release does not know; use the release that made it"
+            )
         await connection.run_sync(_upgrade)
     return newest_version()
+
+
+def _known(version: str) -> bool:
+    try:
+        return ScriptDirectory.from_config(_config()).get_revision(version) is not None
+    except CommandError:
+        return False
 
 
 def _upgrade(connection: Connection) -> None:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Literal
 
 from sqlalchemy import func, or_
+from sqlalchemy import select as sa_select
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -19,17 +20,18 @@ from models.ids import AccountKey
 from models.lifecycle import NO_STORE_ORDER, UNKNOWN, Landing, SourceStatus
 from models.money import total_of
 from models.settings import Policy
-from models.tables import Effect, SourceOrder
+from models.tables import Effect, OpenIntent, SourceOrder
 
 AUTO_CANCEL = "auto_cancel"
 Decision = Literal["retry", "cancel"]
+News = Literal["crossdock.order.parked", "crossdock.order.late", "crossdock.cancel.blocked"]
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
     """Something a person must hear about. No buyer's data in it."""
 
-    event: Literal["crossdock.order.parked", "crossdock.order.late", "crossdock.cancel.blocked"]
+    event: News
     order_id: int
     source_order_id: str
     account: str
@@ -37,9 +39,9 @@ class Told:
     reason: str
 
 
-def _tell(row: SourceOrder, event: str, code: str, reason: str) -> Told:
+def _tell(row: SourceOrder, event: News, code: str, reason: str) -> Told:
     assert row.id is not None  # noqa: S101 - read from the database
-    return Told(event, row.id, row.source_order_id, str(row.key), code, reason)  # type: ignore[arg-type]
+    return Told(event, row.id, row.source_order_id, str(row.key), code, reason)
 
 
 async def apply_deadlines(
@@ -51,12 +53,15 @@ async def apply_deadlines(
     knows whether a store order exists.
     """
     now = ledger.clock()
-    told: list[Told] = []
     async with ledger.write() as session:
+        # Two runs at once must not both count up to the blast radius.
+        await ledger.serialize(session, f"crossdock deadlines {key}")
         query = (
             select(SourceOrder)
             .where(
-                *account_filter(key),  # type: ignore[arg-type]
+                *account_filter(key),
+                # An effect whose end nobody recorded may have happened: it is made unknown and looked into first.
+                col(SourceOrder.id).not_in(select(OpenIntent.order_id)),
                 col(SourceOrder.deadline_at) <= now,
                 col(SourceOrder.settled_at).is_(None),
                 col(SourceOrder.deadline_applied_at).is_(None),
@@ -67,9 +72,10 @@ async def apply_deadlines(
             .limit(500)
             .with_for_update(skip_locked=True)
         )
-        for row in list(await session.exec(query)):
-            told.append(await _past_deadline(session, ledger, row, policy, rules, cancel_allowed=cancel_allowed))
-    return told
+        return [
+            await _past_deadline(session, ledger, row, policy, rules, cancel_allowed=cancel_allowed)
+            for row in list(await session.exec(query))
+        ]
 
 
 async def _past_deadline(
@@ -100,7 +106,7 @@ async def _past_deadline(
             session.add(line)
             reschedule(row, rules.import_on, now)
             return _tell(row, "crossdock.order.late", "deadline_cancel", row.cancel_wanted)
-        _park(session, ledger, row, "cancel_blocked", blocked)
+        _park(session, ledger, row, rules, "cancel_blocked", blocked)
         return _tell(row, "crossdock.cancel.blocked", "cancel_blocked", blocked)
     reason = f"not landed {hours}; a person decides: retry it or cancel it"
     if cancelable:
@@ -108,25 +114,25 @@ async def _past_deadline(
     if Landing(row.landing) in UNKNOWN:
         reason = f"the outcome of a call is still unknown {hours}; Crossdock keeps looking and cancels nothing"
     if row.parked_at is None:
-        _park(session, ledger, row, "deadline", reason)
-        reschedule(row, rules.import_on, now)
+        _park(session, ledger, row, rules, "deadline", reason)
     return _tell(row, "crossdock.order.late", "deadline", row.parked_reason or reason)
 
 
-def _park(session: AsyncSession, ledger: Ledger, row: SourceOrder, code: str, reason: str) -> None:
+def _park(session: AsyncSession, ledger: Ledger, row: SourceOrder, rules: Rules, code: str, reason: str) -> None:
     now = ledger.clock()
     park(row, code, reason, now)
-    row.due_at = None
     session.add(append_effect(row, phase="note", kind="park", detail=reason, now=now, owner=ledger.owner))
+    # Looking into an unknown outcome goes on, at its own pace.
+    reschedule(row, rules.import_on, now)
 
 
 async def _blast_radius(session: AsyncSession, ledger: Ledger, row: SourceOrder, policy: Policy) -> str | None:
     """Why one more automatic cancel must not happen now, or None. Counts the decisions of the last hour."""
     since = ledger.clock() - timedelta(hours=1)
     query = (
-        select(Effect.amount)
+        select(col(Effect.amount))
         .join(SourceOrder, col(SourceOrder.id) == col(Effect.order_id))
-        .where(*account_filter(row.key), Effect.kind == AUTO_CANCEL, col(Effect.at) > since)  # type: ignore[arg-type]
+        .where(*account_filter(row.key), Effect.kind == AUTO_CANCEL, col(Effect.at) > since)
     )
     amounts = [amount or Decimal(0) for amount in await session.exec(query)]
     if len(amounts) + 1 > policy.max_cancels_per_hour:
@@ -150,11 +156,13 @@ async def warn_late(ledger: Ledger, key: AccountKey, policy: Policy) -> list[Tol
         query = (
             select(SourceOrder)
             .where(
-                *account_filter(key),  # type: ignore[arg-type]
+                *account_filter(key),
                 col(SourceOrder.ready_at) <= now - timedelta(hours=policy.warn_after_hours),
                 col(SourceOrder.settled_at).is_(None),
                 col(SourceOrder.warned_at).is_(None),
+                col(SourceOrder.source_status) != SourceStatus.CANCELLED.value,
             )
+            .order_by(col(SourceOrder.ready_at), col(SourceOrder.id))
             .limit(500)
             .with_for_update(skip_locked=True)
         )
@@ -186,7 +194,8 @@ async def decide(ledger: Ledger, order_id: int, decision: Decision, reason: str,
     """
     now = ledger.clock()
     async with ledger.write() as session:
-        row = (await session.exec(select(SourceOrder).where(SourceOrder.id == order_id).with_for_update())).one_or_none()
+        query = select(SourceOrder).where(SourceOrder.id == order_id).with_for_update()
+        row = (await session.exec(query)).one_or_none()
         if row is None:
             raise CannotDecide(f"there is no order {order_id}")
         landing = Landing(row.landing)
@@ -195,20 +204,26 @@ async def decide(ledger: Ledger, order_id: int, decision: Decision, reason: str,
         if decision == "cancel":
             if landing in UNKNOWN:
                 raise CannotDecide(
-                    f"order {row.source_order_id}: the outcome of a call is unknown ({landing.value}); a cancel now could "
-                    "leave a live store order behind. Wait until Crossdock has looked, then decide"
+                    f"order {row.source_order_id}: the outcome of a call is unknown ({landing.value}); a cancel now "
+                    "could leave a live store order behind. Wait until Crossdock has looked, then decide"
                 )
             if landing is Landing.ACCEPTED:
                 raise CannotDecide(f"order {row.source_order_id} is accepted; it is never also cancelled by Crossdock")
             row.cancel_wanted = reason or "a person decided to cancel"
-        if not (row.parked_code == "bad_id"):
+        if row.parked_code != "bad_id":
             unpark(row)
         row.attempts = 0
         if decision == "retry" and row.deadline_at is not None and row.deadline_at <= now:
             row.deadline_at, row.deadline_applied_at = now + rules.deadline, None
         text = f"a person decided: {decision}. {reason}".strip()
-        session.add(append_effect(row, phase="note", kind=f"decide_{decision}", detail=text, now=now, owner=ledger.owner))
+        kind = f"decide_{decision}"
+        session.add(append_effect(row, phase="note", kind=kind, detail=text, now=now, owner=ledger.owner))
         step = reschedule(row, rules.import_on, now)
+        if decision == "retry" and landing is Landing.STORE_CANCELLED and step is None:
+            raise CannotDecide(
+                f"order {row.source_order_id} is cancelled in the store, and Crossdock never creates it twice; decide "
+                "to cancel it at the provider, too, or settle it by hand on both sides"
+            )
         return step.value if step else "nothing to do until the provider says more"
 
 
@@ -217,12 +232,13 @@ async def wake_received(ledger: Ledger, key: AccountKey, rules: Rules) -> int:
     now = ledger.clock()
     async with ledger.write() as session:
         query = select(SourceOrder).where(
-            *account_filter(key),  # type: ignore[arg-type]
+            *account_filter(key),
             SourceOrder.source_status == SourceStatus.RECEIVED.value,
             col(SourceOrder.landing).in_([landing.value for landing in NO_STORE_ORDER]),
             col(SourceOrder.due_at).is_(None),
             col(SourceOrder.parked_at).is_(None),
         )
+        query = query.with_for_update(skip_locked=True)
         rows: Sequence[SourceOrder] = list(await session.exec(query))
         for row in rows:
             reschedule(row, rules.import_on, now)
@@ -233,14 +249,14 @@ async def count_open(ledger: Ledger, key: AccountKey) -> dict[str, int]:
     """Orders of an account by where they stand, for reports: every order is in exactly one bucket."""
     async with ledger.read() as session:
         query = (
-            select(
-                SourceOrder.landing,
-                SourceOrder.source_status,
+            sa_select(
+                col(SourceOrder.landing),
+                col(SourceOrder.source_status),
                 col(SourceOrder.parked_at).is_not(None),
                 col(SourceOrder.settled_at).is_not(None),
                 func.count(),
             )
-            .where(*account_filter(key))  # type: ignore[arg-type]
+            .where(*account_filter(key))
             .group_by(
                 col(SourceOrder.landing),
                 col(SourceOrder.source_status),
@@ -249,7 +265,7 @@ async def count_open(ledger: Ledger, key: AccountKey) -> dict[str, int]:
             )
         )
         counts: dict[str, int] = {}
-        for landing, status, parked, settled, number in await session.exec(query):
+        for landing, status, parked, settled, number in await session.execute(query):
             name = bucket_of(Landing(landing), SourceStatus(status), parked=bool(parked), settled=bool(settled))
             counts[name] = counts.get(name, 0) + int(number)
         return counts

@@ -31,7 +31,7 @@ async def parked_orders(ledger: Ledger, key: AccountKey, *, limit: int = 500) ->
     async with ledger.read() as session:
         query = (
             select(SourceOrder)
-            .where(*account_filter(key), col(SourceOrder.parked_at).is_not(None))  # type: ignore[arg-type]
+            .where(*account_filter(key), col(SourceOrder.parked_at).is_not(None))
             .order_by(col(SourceOrder.parked_at).desc(), col(SourceOrder.id))
             .limit(limit)
         )
@@ -47,7 +47,7 @@ async def next_due(ledger: Ledger, key: AccountKey, within: timedelta) -> dateti
     now = ledger.clock()
     async with ledger.read() as session:
         query = select(func.min(col(SourceOrder.due_at))).where(
-            *account_filter(key),  # type: ignore[arg-type]
+            *account_filter(key),
             col(SourceOrder.due_at) <= now + within,
             or_(col(SourceOrder.lease_until).is_(None), col(SourceOrder.lease_until) < now),
         )
@@ -62,7 +62,7 @@ async def due_steps(
     async with ledger.read() as session:
         query = (
             select(SourceOrder)
-            .where(*account_filter(key), col(SourceOrder.settled_at).is_(None))  # type: ignore[arg-type]
+            .where(*account_filter(key), col(SourceOrder.settled_at).is_(None))
             .order_by(col(SourceOrder.due_at), col(SourceOrder.id))
         )
         found: list[tuple[str, Step, datetime | None]] = []
@@ -123,7 +123,7 @@ async def list_orders(
     async with ledger.read() as session:
         query = select(SourceOrder).order_by(col(SourceOrder.id).desc()).limit(limit)
         if key is not None:
-            query = query.where(*account_filter(key))  # type: ignore[arg-type]
+            query = query.where(*account_filter(key))
         if only == "parked":
             query = query.where(col(SourceOrder.parked_at).is_not(None))
         elif only == "settled":
@@ -179,7 +179,7 @@ async def event_buckets(ledger: Ledger, key: AccountKey) -> dict[str, int]:
 
 
 async def broken_chains(ledger: Ledger) -> AsyncIterator[str]:
-    """Orders whose effect lines were changed, removed or added outside the ledger's verbs, each with where it breaks."""
+    """Orders whose effect lines were changed, removed or added behind the ledger's back, each with where it breaks."""
     async with ledger.read() as session:
         result = await session.stream_scalars(
             select(Effect).order_by(col(Effect.order_id), col(Effect.seq)).execution_options(yield_per=1000)
@@ -187,7 +187,7 @@ async def broken_chains(ledger: Ledger) -> AsyncIterator[str]:
         heads: dict[int, tuple[int, str]] = {}
         async for line in result:
             seq, previous = heads.get(line.order_id, (0, ""))
-            if line.seq != seq + 1 or line.prev_hash != previous or line.hash != effect_hash(line):
+            if line.seq != seq + 1 or line.prev_hash != previous or line.hash != effect_hash(line.model_dump()):
                 yield f"order row {line.order_id}: effect line {line.seq} does not follow line {seq}"
             heads[line.order_id] = (line.seq, line.hash)
         rows = await session.exec(select(SourceOrder.id, SourceOrder.effect_seq, SourceOrder.effect_hash))

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 
-from ledger.engine import Ledger
+from ledger.engine import Ledger, LedgerUnavailable
 from ledger.steps import After, Rules, StepEnd, finish
+
+_Waiter = tuple[StepEnd, asyncio.Future[After]]
 
 
 class Recorder:
@@ -25,7 +27,7 @@ class Recorder:
         self._ledger = ledger
         self._rules = rules
         self._longest = longest
-        self._waiting: list[tuple[StepEnd, asyncio.Future[After]]] = []
+        self._waiting: list[_Waiter] = []
         self._writer: asyncio.Task[None] | None = None
 
     async def record(self, end: StepEnd) -> After:
@@ -46,15 +48,25 @@ class Recorder:
             # One turn of the loop lets the outcomes that are ready now join this transaction.
             await asyncio.sleep(0)
             batch, self._waiting = self._waiting[: self._longest], self._waiting[self._longest :]
-            try:
-                afters = await finish(self._ledger, [end for end, _ in batch], self._rules)
-            except BaseException as error:  # noqa: BLE001 - handed to every waiter, none is swallowed
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
-                if not isinstance(error, Exception):
-                    raise
-                continue
-            for (_, future), after in zip(batch, afters, strict=True):
+            await self._commit(batch)
+
+    async def _commit(self, batch: list[_Waiter]) -> None:
+        try:
+            afters = await finish(self._ledger, [end for end, _ in batch], self._rules)
+        except BaseException as error:
+            if isinstance(error, Exception) and not isinstance(error, LedgerUnavailable) and len(batch) > 1:
+                # One end cannot be written (a bug of ours). It must not take the others with it.
+                for waiter in batch:
+                    await self._commit([waiter])
+                return
+            if not isinstance(error, Exception):
+                batch, self._waiting = batch + self._waiting, []
+            for _, future in batch:
                 if not future.done():
-                    future.set_result(after)
+                    future.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+            return
+        for (_, future), after in zip(batch, afters, strict=True):
+            if not future.done():
+                future.set_result(after)

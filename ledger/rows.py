@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
+from sqlalchemy import ColumnElement, delete
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ledger.engine import MAX_IN_LIST
+from ledger.hot import Row
+from models.glopal import clean_text
 from models.ids import AccountKey
 from models.lifecycle import (
     EFFECTS,
@@ -30,8 +34,10 @@ from models.outcome import OutcomeKind
 from models.tables import Effect, OpenIntent, SourceOrder
 from models.time import to_text
 
+AnyRow = Row | SourceOrder
 
-def view_of(row: SourceOrder, import_on: ImportOn) -> OrderView:
+
+def view_of(row: AnyRow, import_on: ImportOn) -> OrderView:
     """The pure view of a row."""
     return OrderView(
         source_status=SourceStatus(row.source_status),
@@ -43,23 +49,12 @@ def view_of(row: SourceOrder, import_on: ImportOn) -> OrderView:
     )
 
 
-def step_of(row: SourceOrder, import_on: ImportOn) -> Step | None:
+def step_of(row: AnyRow, import_on: ImportOn) -> Step | None:
     """What comes next for a row."""
     return next_step(view_of(row, import_on))
 
 
-async def load_rows(session: AsyncSession, ids: Iterable[int]) -> dict[int, SourceOrder]:
-    """Rows by id, locked for this transaction, always in the same order so that two writers cannot deadlock."""
-    wanted = sorted(set(ids))
-    found: dict[int, SourceOrder] = {}
-    for start in range(0, len(wanted), MAX_IN_LIST):
-        part = wanted[start : start + MAX_IN_LIST]
-        query = select(SourceOrder).where(col(SourceOrder.id).in_(part)).order_by(col(SourceOrder.id)).with_for_update()
-        found.update({row.id: row for row in await session.exec(query) if row.id is not None})
-    return found
-
-
-def account_filter(key: AccountKey) -> tuple[object, ...]:
+def account_filter(key: AccountKey) -> tuple[ColumnElement[bool], ...]:
     """The where-clauses that pick one account's orders."""
     return (
         col(SourceOrder.provider) == key.provider,
@@ -68,11 +63,10 @@ def account_filter(key: AccountKey) -> tuple[object, ...]:
     )
 
 
-def learn_status(row: SourceOrder, told: SourceStatus, now: datetime, deadline: timedelta) -> bool:
+def learn_status(row: AnyRow, told: SourceStatus, now: datetime, deadline: timedelta) -> bool:
     """Merge a status into a row; start its deadline at READY. True when it moved.
 
-    A move is new knowledge: a parked order gets another chance, except one that waits because the store refused to
-    cancel, which no provider event can change.
+    A move is new knowledge: a parked order gets another chance.
     """
     before = SourceStatus(row.source_status)
     after = merge_status(before, told)
@@ -85,23 +79,28 @@ def learn_status(row: SourceOrder, told: SourceStatus, now: datetime, deadline: 
         row.deadline_at = now + deadline
     if row.parked_at is not None:
         unpark(row)
+        # The policy looks at it once more, or it would be tried for ever after its deadline.
+        row.deadline_applied_at = None
     row.attempts = 0
     return True
 
 
-def unpark(row: SourceOrder) -> None:
+def unpark(row: AnyRow) -> None:
     """Take the parking mark off."""
     row.parked_at = row.parked_code = row.parked_reason = None
 
 
-def park(row: SourceOrder, code: str, reason: str, now: datetime) -> None:
+def park(row: AnyRow, code: str, reason: str, now: datetime) -> None:
     """Mark a row as waiting for a person."""
-    row.parked_at, row.parked_code, row.parked_reason = now, code, reason
+    row.parked_at, row.parked_code, row.parked_reason = now, code, clean_text(reason)
     row.settled_at = None
 
 
-def reschedule(row: SourceOrder, import_on: ImportOn, now: datetime, due_at: datetime | None = None) -> Step | None:
-    """Set when the row is due next, whether it is settled, and say what comes next."""
+def reschedule(row: AnyRow, import_on: ImportOn, now: datetime, due_at: datetime | None = None) -> Step | None:
+    """Set when the row is due next, whether it is settled, and say what comes next.
+
+    A search for a create of unknown outcome is never brought forward: only searches at their distance prove anything.
+    """
     step = step_of(row, import_on)
     row.updated_at = now
     if step is None:
@@ -110,11 +109,12 @@ def reschedule(row: SourceOrder, import_on: ImportOn, now: datetime, due_at: dat
         row.settled_at = (row.settled_at or now) if settled else None
     else:
         row.settled_at = None
-        row.due_at = due_at or now
+        probing = step is Step.PROBE_INSERT and row.due_at is not None and row.due_at > now
+        row.due_at = due_at or (row.due_at if probing else now)
     return step
 
 
-def move(row: SourceOrder, landing: Landing, now: datetime) -> None:
+def move(row: AnyRow, landing: Landing, now: datetime) -> None:
     """Move a row's landing along the table of allowed moves, noting the times that reports need."""
     row.landing = check_move(Landing(row.landing), landing).value
     if landing in (Landing.HELD, Landing.INSERTED) and row.inserted_at is None:
@@ -123,8 +123,38 @@ def move(row: SourceOrder, landing: Landing, now: datetime) -> None:
         row.accepted_at = now
 
 
+def effect_line(
+    row: AnyRow,
+    *,
+    phase: str,
+    kind: str,
+    detail: str,
+    now: datetime,
+    owner: str,
+    outcome: OutcomeKind | None = None,
+    amount: Decimal | None = None,
+) -> dict[str, Any]:
+    """The next line of an order's story, chained to the one before. The caller writes it and the row."""
+    line: dict[str, Any] = {
+        "order_id": row.id,
+        "seq": row.effect_seq + 1,
+        "phase": phase,
+        "kind": kind,
+        "outcome": outcome.value if outcome else None,
+        "detail": clean_text(detail),
+        "amount": amount,
+        "at": now,
+        "owner": owner,
+        "fence": row.fence,
+        "prev_hash": row.effect_hash,
+    }
+    line["hash"] = effect_hash(line)
+    row.effect_seq, row.effect_hash = row.effect_seq + 1, line["hash"]
+    return line
+
+
 def append_effect(
-    row: SourceOrder,
+    row: AnyRow,
     *,
     phase: str,
     kind: str,
@@ -134,43 +164,33 @@ def append_effect(
     outcome: OutcomeKind | None = None,
     amount: Decimal | None = None,
 ) -> Effect:
-    """The next line of an order's story, chained to the one before. The caller adds it to the session."""
-    assert row.id is not None  # noqa: S101 - rows come from the database
-    line = Effect(
-        order_id=row.id,
-        seq=row.effect_seq + 1,
-        phase=phase,
-        kind=kind,
-        outcome=outcome.value if outcome else None,
-        detail=detail,
-        amount=amount,
-        at=now,
-        owner=owner,
-        fence=row.fence,
-        prev_hash=row.effect_hash,
-        hash="",
-    )
-    line.hash = effect_hash(line)
-    row.effect_seq, row.effect_hash = line.seq, line.hash
-    return line
+    """``effect_line`` as a mapped object, for the places that write one line at a time."""
+    line = effect_line(row, phase=phase, kind=kind, detail=detail, now=now, owner=owner, outcome=outcome, amount=amount)
+    return Effect(**line)
 
 
-def effect_hash(line: Effect) -> str:
+def effect_hash(line: Mapping[str, Any]) -> str:
     """The hash that chains a line to the one before."""
+    amount = line["amount"]
     fields = [
-        line.prev_hash,
-        line.order_id,
-        line.seq,
-        line.phase,
-        line.kind,
-        line.outcome,
-        line.detail,
-        None if line.amount is None else f"{line.amount.normalize():f}",
-        to_text(line.at),
-        line.owner,
-        line.fence,
+        line["prev_hash"],
+        line["order_id"],
+        line["seq"],
+        line["phase"],
+        line["kind"],
+        line["outcome"],
+        line["detail"],
+        None if amount is None else _plain(amount),
+        to_text(line["at"]),
+        line["owner"],
+        line["fence"],
     ]
     return hashlib.sha256(json.dumps(fields, ensure_ascii=False).encode()).hexdigest()
+
+
+def _plain(amount: Decimal) -> str:
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 _UNKNOWN_LANDING = {
@@ -199,22 +219,28 @@ async def orphaned_intents(session: AsyncSession, ids: Sequence[int]) -> dict[in
     return found
 
 
-async def close_orphan(
-    session: AsyncSession, row: SourceOrder, intent: OpenIntent, now: datetime, owner: str, first_probe: timedelta
-) -> None:
-    """Turn an intent without an outcome into an unknown outcome, which is then looked into."""
+def close_orphan(row: Row, intent: OpenIntent, now: datetime, owner: str, first_probe: timedelta) -> dict[str, Any]:
+    """Turn an intent without an outcome into an unknown outcome, which is then looked into.
+
+    Returns the effect line to write; the caller deletes the open intent.
+    """
     text = "the process that began this ended before it recorded how it went; looking before anything else"
-    session.add(
-        append_effect(
-            row, phase="outcome", kind=intent.kind, outcome=OutcomeKind.UNKNOWN, detail=text, now=now, owner=owner
-        )
+    line = effect_line(
+        row, phase="outcome", kind=intent.kind, outcome=OutcomeKind.UNKNOWN, detail=text, now=now, owner=owner
     )
     landing = unknown_landing(intent.kind)
     if landing is not None:
         move(row, landing, now)
         row.unknown_since, row.probes_missed = intent.at, 0
         row.due_at = max(now, intent.at + first_probe)
-    await session.delete(intent)
+    return line
+
+
+async def delete_intents(session: AsyncSession, ids: Sequence[int]) -> None:
+    """Close the open intents of these orders."""
+    for start in range(0, len(ids), MAX_IN_LIST):
+        part = ids[start : start + MAX_IN_LIST]
+        await session.execute(delete(OpenIntent).where(col(OpenIntent.order_id).in_(part)))
 
 
 def is_effect(step: Step) -> bool:

@@ -13,17 +13,19 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import Table, bindparam, insert, update
+from sqlalchemy import select as sa_select
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ledger.engine import Ledger
+from ledger.hot import Row, load_rows, save_effects, save_rows
 from ledger.rows import (
-    append_effect,
     close_orphan,
+    delete_intents,
+    effect_line,
     is_effect,
     learn_status,
-    load_rows,
     move,
     orphaned_intents,
     park,
@@ -33,7 +35,19 @@ from ledger.rows import (
 )
 from models.lifecycle import UNKNOWN, ImportOn, Landing, SourceStatus, Step
 from models.outcome import OutcomeKind
-from models.tables import Effect, OpenIntent, OrderRecord, SourceOrder
+from models.tables import Effect, OpenIntent, OrderRecord
+
+_INTENTS: Table = OpenIntent.__table__  # type: ignore[attr-defined]
+_DOCUMENTS: Table = OrderRecord.__table__  # type: ignore[attr-defined]
+_MAPPED = (
+    update(_DOCUMENTS)
+    .where(
+        _DOCUMENTS.c.order_id == bindparam("of_order"),
+        _DOCUMENTS.c.sha256 == bindparam("of_sha"),
+        _DOCUMENTS.c.content_hash != bindparam("hash"),
+    )
+    .values(canonical=bindparam("text"), content_hash=bindparam("hash"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,41 +144,46 @@ async def begin(ledger: Ledger, ids: Sequence[int], step: Step, rules: Rules) ->
     now = ledger.clock()
     if not is_effect(step):
         async with ledger.read() as session:
-            rows = await _rows_plain(session, ids)
-            return [_work(row, step) for row in rows if _mine(row, ledger) and step_of(row, rules.import_on) is step]
+            rows = await load_rows(session, ids, lock=False)
+            mine = [row for row in rows.values() if _mine(row, ledger)]
+            # An effect that nobody recorded the end of comes first: its next claim turns it into an unknown one.
+            orphans = await orphaned_intents(session, [row.id for row in mine])
+            return [_work(row, step) for row in mine if row.id not in orphans and step_of(row, rules.import_on) is step]
     works: list[Work] = []
     async with ledger.write() as session:
         found = await load_rows(session, ids)
-        orphans = await orphaned_intents(session, list(found))
-        for order_id, row in found.items():
-            if not _mine(row, ledger):
-                continue
-            if order_id in orphans:
-                # A retry of our own after the ledger failed to take an outcome: nobody knows how that one ended.
-                await close_orphan(session, row, orphans[order_id], now, ledger.owner, rules.first_probe)
-                await session.flush()
-            if step_of(row, rules.import_on) is not step:
-                continue
+        mine = [row for row in found.values() if _mine(row, ledger)]
+        # A retry of our own after the ledger failed to take an outcome: nobody knows how that one ended.
+        orphans = await orphaned_intents(session, [row.id for row in mine])
+        lines = [
+            close_orphan(row, orphans[row.id], now, ledger.owner, rules.first_probe)
+            for row in mine
+            if row.id in orphans
+        ]
+        await delete_intents(session, list(orphans))
+        starting = [row for row in mine if step_of(row, rules.import_on) is step]
+        intents = []
+        for row in starting:
             row.lease_until = now + timedelta(seconds=ledger.settings.lease_seconds)
-            line = append_effect(
-                row, phase="intent", kind=step.value, detail=_intent_text(row, step), now=now, owner=ledger.owner
+            text = _intent_text(row, step)
+            line = effect_line(row, phase="intent", kind=step.value, detail=text, now=now, owner=ledger.owner)
+            lines.append(line)
+            intents.append(
+                {"order_id": row.id, "seq": line["seq"], "kind": step.value, "at": now, "owner": ledger.owner}
             )
-            session.add(line)
-            session.add(OpenIntent(order_id=order_id, seq=line.seq, kind=step.value, at=now, owner=ledger.owner))
             works.append(_work(row, step))
+        await save_effects(session, lines)
+        if intents:
+            await session.execute(insert(_INTENTS), intents)
+        await save_rows(session, [row for row in mine if row.id in orphans or row.lease_until is not None])
     return works
 
 
-async def _rows_plain(session: AsyncSession, ids: Sequence[int]) -> list[SourceOrder]:
-    query = select(SourceOrder).where(col(SourceOrder.id).in_(list(ids))).order_by(col(SourceOrder.id))
-    return list(await session.exec(query))
-
-
-def _mine(row: SourceOrder, ledger: Ledger) -> bool:
+def _mine(row: Row, ledger: Ledger) -> bool:
     return row.lease_owner == ledger.owner
 
 
-def _intent_text(row: SourceOrder, step: Step) -> str:
+def _intent_text(row: Row, step: Step) -> str:
     if step is Step.ACCEPT:
         return json.dumps({"store_order_id": row.store_order_id, "store_order_number": row.store_order_number})
     if step in (Step.CANCEL_STORE, Step.CANCEL_SOURCE):
@@ -172,8 +191,7 @@ def _intent_text(row: SourceOrder, step: Step) -> str:
     return row.reference
 
 
-def _work(row: SourceOrder, step: Step) -> Work:
-    assert row.id is not None  # noqa: S101 - read from the database
+def _work(row: Row, step: Step) -> Work:
     return Work(
         id=row.id,
         source_order_id=row.source_order_id,
@@ -201,34 +219,41 @@ async def finish(ledger: Ledger, ends: Sequence[StepEnd], rules: Rules) -> list[
     """
     now = ledger.clock()
     afters: list[After] = []
-    done_intents: list[int] = []
+    lines: list[dict[str, Any]] = []
     async with ledger.write() as session:
         rows = await load_rows(session, [end.work.id for end in ends])
+        ours = [end for end in ends if _still_ours(rows.get(end.work.id), end, ledger)]
+        documents = await _keep_documents(session, ledger, ours, now)
         for end in ends:
             row = rows.get(end.work.id)
-            if row is None or not _mine(row, ledger) or row.fence != end.work.fence:
+            if row is None or not _still_ours(row, end, ledger):
                 afters.append(After(end.work.id, end.work.source_order_id, None, None, False, None, lost=True))
                 continue
-            if is_effect(end.work.step):
-                done_intents.append(end.work.id)
-            await _apply(session, ledger, row, end, rules, now)
-            afters.append(_after(row, end, rules, now))
-            retried = end.outcome is OutcomeKind.NOT_YET and not end.leave
-            if not afters[-1].due_now and not retried:
+            if end.document is not None:
+                row.document_id = documents[row.id, end.document.sha256]
+            lines += _apply(ledger, row, end, rules, now)
+            after = _after(row, end, rules, now)
+            afters.append(after)
+            if not after.due_now and not (end.outcome is OutcomeKind.NOT_YET and not end.leave):
                 row.lease_owner = row.lease_until = None
-        if done_intents:
-            await session.execute(delete(OpenIntent).where(col(OpenIntent.order_id).in_(done_intents)))
+        await save_effects(session, lines)
+        await save_rows(session, [rows[end.work.id] for end in ours])
+        await delete_intents(session, [end.work.id for end in ours if is_effect(end.work.step)])
     return afters
 
 
-async def _apply(
-    session: AsyncSession, ledger: Ledger, row: SourceOrder, end: StepEnd, rules: Rules, now: datetime
-) -> None:
-    changed = SourceStatus(row.source_status) is not end.work.source_status
+def _still_ours(row: Row | None, end: StepEnd, ledger: Ledger) -> bool:
+    return row is not None and _mine(row, ledger) and row.fence == end.work.fence
+
+
+def _apply(ledger: Ledger, row: Row, end: StepEnd, rules: Rules, now: datetime) -> list[dict[str, Any]]:
+    """Change one row as its step's end says; returns the lines of its story."""
+    lines: list[dict[str, Any]] = []
+    changed = (SourceStatus(row.source_status), row.cancel_wanted) != (end.work.source_status, end.work.cancel_wanted)
     effect = is_effect(end.work.step)
     if effect or end.note_kind:
-        session.add(
-            append_effect(
+        lines.append(
+            effect_line(
                 row,
                 phase="outcome" if effect else "note",
                 kind=end.work.step.value if effect else (end.note_kind or ""),
@@ -238,8 +263,6 @@ async def _apply(
                 owner=ledger.owner,
             )
         )
-    if end.document is not None:
-        await _keep_document(session, ledger, row, end.document, now)
     for name, value in end.fields.items():
         setattr(row, name, value)
     if end.told_status is not None:
@@ -251,15 +274,18 @@ async def _apply(
     elif effect or end.landing is not None:
         row.attempts = 0
     if end.park is not None and not changed:
-        park(row, end.park[0], end.park[1], now)
-        session.add(
-            append_effect(row, phase="note", kind="park", detail=end.park[1], now=now, owner=ledger.owner)
-        )
-    due_at = None if end.due_in is None or changed else now + timedelta(seconds=end.due_in)
+        code, reason = end.park
+        if row.parked_code != code or row.parked_reason != reason:
+            lines.append(effect_line(row, phase="note", kind="park", detail=reason, now=now, owner=ledger.owner))
+            park(row, code, reason, now)
+    # News make an order due at once, but a store is never searched earlier for it.
+    waits = end.due_in is not None and (not changed or row.landing == Landing.INSERT_UNKNOWN.value)
+    due_at = now + timedelta(seconds=end.due_in or 0.0) if waits else None
     reschedule(row, rules.import_on, now, due_at)
+    return lines
 
 
-def _land(row: SourceOrder, end: StepEnd, now: datetime) -> None:
+def _land(row: Row, end: StepEnd, now: datetime) -> None:
     assert end.landing is not None  # noqa: S101 - checked by the caller
     was = Landing(row.landing)
     move(row, end.landing, now)
@@ -269,26 +295,43 @@ def _land(row: SourceOrder, end: StepEnd, now: datetime) -> None:
         row.unknown_since, row.probes_missed = None, 0
         if row.parked_at is not None:
             unpark(row)
+            row.deadline_applied_at = None
 
 
-async def _keep_document(
-    session: AsyncSession, ledger: Ledger, row: SourceOrder, document: NewDocument, now: datetime
-) -> None:
-    values = {
-        "order_id": row.id,
-        "received_at": now,
-        "sha256": document.sha256,
-        "raw": document.raw,
-        "canonical": document.canonical,
-        "content_hash": document.content_hash,
-    }
-    statement = ledger.insert_ignoring(OrderRecord, [values])
-    await session.execute(statement)
-    query = select(OrderRecord.id).where(OrderRecord.order_id == row.id, OrderRecord.sha256 == document.sha256)
-    row.document_id = (await session.exec(query)).one()
+async def _keep_documents(
+    session: AsyncSession, ledger: Ledger, ends: Sequence[StepEnd], now: datetime
+) -> dict[tuple[int, str], int]:
+    """Keep the new documents, the same bytes of an order once; returns their ids."""
+    rows = [
+        {
+            "order_id": end.work.id,
+            "received_at": now,
+            "sha256": end.document.sha256,
+            "raw": end.document.raw,
+            "canonical": end.document.canonical,
+            "content_hash": end.document.content_hash,
+        }
+        for end in ends
+        if end.document is not None
+    ]
+    if not rows:
+        return {}
+    await session.execute(ledger.insert_ignoring(_DOCUMENTS), rows)
+    # The same bytes can be mapped later that could not be before: the mapping stands in the configuration.
+    mapped = [
+        {"of_order": row["order_id"], "of_sha": row["sha256"], "text": row["canonical"], "hash": row["content_hash"]}
+        for row in rows
+        if row["canonical"] is not None
+    ]
+    if mapped:
+        await session.execute(_MAPPED, mapped)
+    query = sa_select(_DOCUMENTS.c.order_id, _DOCUMENTS.c.sha256, _DOCUMENTS.c.id).where(
+        _DOCUMENTS.c.order_id.in_([row["order_id"] for row in rows])
+    )
+    return {(order_id, sha): document_id for order_id, sha, document_id in await session.execute(query)}
 
 
-def _after(row: SourceOrder, end: StepEnd, rules: Rules, now: datetime) -> After:
+def _after(row: Row, end: StepEnd, rules: Rules, now: datetime) -> After:
     step = step_of(row, rules.import_on)
     return After(
         id=end.work.id,

@@ -7,13 +7,17 @@ times in 27 fixed-width characters, so that text order is time order.
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from sqlalchemy import DateTime, Dialect, Numeric, String
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from models.time import parse_instant, require_utc, to_text
+
+# NUMERIC(38, 18) on PostgreSQL; the same bounds hold on SQLite, so that a ledger can move between them.
+_DECIMALS, _INTEGER_DIGITS = 18, 20
+_CONTEXT = Context(prec=_DECIMALS + _INTEGER_DIGITS)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -57,8 +61,11 @@ class ExactDecimal(TypeDecorator[Decimal]):
         """Refuse anything but finite decimals."""
         if value is None:
             return None
-        if not isinstance(value, Decimal) or not value.is_finite():
+        if not isinstance(value, Decimal) or not value.is_finite():  # type: ignore[redundant-expr]
             raise TypeError(f"{value!r} is not a finite Decimal")
+        exponent = value.as_tuple().exponent
+        if (isinstance(exponent, int) and -exponent > _DECIMALS) or value.adjusted() >= _INTEGER_DIGITS:
+            raise TypeError(f"{value:e} has more than {_INTEGER_DIGITS} digits before or {_DECIMALS} after the point")
         return value if dialect.name == "postgresql" else f"{value:f}"
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ANN401, ARG002
@@ -66,4 +73,6 @@ class ExactDecimal(TypeDecorator[Decimal]):
         if value is None:
             return None
         exact = Decimal(value)
-        return exact.quantize(Decimal(1)) if exact == exact.to_integral_value() else exact.normalize()
+        # Never in Python's default context: its 28 digits would round.
+        short = _CONTEXT.normalize(exact)
+        return _CONTEXT.quantize(short, Decimal(1)) if short == short.to_integral_value(context=_CONTEXT) else short

@@ -1,26 +1,29 @@
 """Glopal's documents as received: events, the order's head, and the one place that maps an order to the canonical one.
 
 Source: docs.glopal.com Order API 2.3.2. Only ``id``, ``status``, ``external``, ``currency``, ``language``,
-``environment``, the notes, ``exchange_rates``, ``created_at``, ``customer`` and ``returns`` are documented keys of the order
-document; every other path in ``GlopalMapping`` is an assumption that a merchant overrides under
+``environment``, the notes, ``exchange_rates``, ``created_at``, ``customer`` and ``returns`` are documented keys of the
+order document; every other path in ``GlopalMapping`` is an assumption that a merchant overrides under
 ``[accounts.NAME.mapping]``. The assumed arithmetic stands in ``models/glopal_order.py`` beside this file.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.ids import is_safe_source_id
 from models.outcome import BadDocument
 from models.time import parse_instant
 
 ORDER_EVENTS = {"order.received": "RECEIVED", "order.ready": "READY", "order.cancelled": "CANCELLED"}
 RETURN_EVENTS = {"return.requested", "return.authorized", "return.cancelled"}
+# Orders are nested about five deep. Python's and pydantic's own limits are reached at 200 and more.
+MAX_DEPTH = 50
 STATUSES = ("RECEIVED", "READY", "ACCEPTED", "COMPLETED", "CANCELLED")
 
 
@@ -140,7 +143,7 @@ class OrderHead:
     currency: str
     external_order_id: str
     external_order_number: str
-    document: dict[str, Any]
+    document: dict[str, Any] = field(repr=False)
 
 
 def load_json(raw: bytes, what: str) -> Any:  # noqa: ANN401 - JSON is anything
@@ -151,7 +154,7 @@ def load_json(raw: bytes, what: str) -> Any:  # noqa: ANN401 - JSON is anything
     """
     try:
         return json.loads(raw, parse_float=Decimal, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, ArithmeticError, RecursionError) as error:
         shape = "an HTML page" if raw.lstrip()[:1] == b"<" else "no JSON"
         at = f" (at byte {error.pos})" if isinstance(error, json.JSONDecodeError) else ""
         raise BadDocument("unreadable", f"{what}: the answer is {shape}{at}, {len(raw)} bytes", raw) from None
@@ -161,17 +164,40 @@ def _no_constant(name: str) -> Any:  # noqa: ANN401
     raise ValueError(f"{name} is not JSON")
 
 
+def clean_text(text: str) -> str:
+    """Text that every database takes: JSON can escape half a character, and a NUL."""
+    if text.isprintable():
+        return text
+    return text.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def text_of(value: object) -> str:
-    """A plain string for keys that may be null, a number or a nested shape."""
-    if value is None or isinstance(value, bool):
-        return ""
-    if isinstance(value, (str, int, Decimal)):
-        return str(value)
-    if isinstance(value, list):
-        return text_of(value[0]) if value else ""
-    if isinstance(value, dict):
-        return text_of(next(iter(value.values()), None))
-    return ""
+    """A plain string for keys that may be null, a number or a nested shape (of which the first part counts)."""
+    for _ in range(MAX_DEPTH):
+        if isinstance(value, list):
+            value = value[0] if value else None
+        elif isinstance(value, dict):
+            value = next(iter(value.values()), None)
+        else:
+            break
+    if isinstance(value, str):
+        return clean_text(value)
+    return str(value) if isinstance(value, (int, Decimal)) and not isinstance(value, bool) else ""
+
+
+def too_deep(value: object, deepest: int = MAX_DEPTH) -> bool:
+    """Whether JSON is nested deeper than any order is, and than the readers after us can follow."""
+    level = [value]
+    for _ in range(deepest):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def parse_page(raw: bytes) -> EventPage:
@@ -189,20 +215,32 @@ def parse_page(raw: bytes) -> EventPage:
 
 
 def _event(entry: object) -> GlopalEvent | UnreadableEvent:
-    raw = json.dumps(entry, default=str, ensure_ascii=False)
     if not isinstance(entry, dict):
-        return UnreadableEvent("", "not an object", raw)
+        return UnreadableEvent("", "not an object", "(too deep)" if too_deep(entry) else _as_received(entry))
+    deep = [key for key, value in entry.items() if too_deep(value)]
+    # What is nested too deep cannot be written by json either; the rest of the entry is kept.
+    raw = _as_received({key: "(too deep)" if key in deep else value for key, value in entry.items()})
     event_id, name, order_id = (text_of(entry.get(key)) for key in ("event_id", "event_name", "order_id"))
+    if len(event_id) > 255:
+        return UnreadableEvent("", "event_id longer than 255 characters", raw)
+    if not clean_text(event_id).isprintable() or "\ufffd" in event_id:
+        return UnreadableEvent("", "event_id with characters that no id has", raw)
+    if deep:
+        return UnreadableEvent(event_id, f"nested more than {MAX_DEPTH} deep", raw)
     missing = [k for k, v in (("event_id", event_id), ("event_name", name), ("order_id", order_id)) if not v]
     if missing:
         return UnreadableEvent(event_id, f"without {' and '.join(missing)}", raw)
-    if len(event_id) > 255:
-        return UnreadableEvent("", "event_id longer than 255 characters", raw)
     try:
         event_at = parse_instant(text_of(entry.get("event_at")))
     except ValueError:
         event_at = None
     return GlopalEvent(event_id, name, order_id, event_at, text_of(entry.get("entity_id")), raw)
+
+
+def _as_received(entry: object) -> str:
+    text = json.dumps(entry, default=str, ensure_ascii=False)
+    # Halves of characters stay escaped, as they came; anything else stays readable.
+    return text if clean_text(text) == text else json.dumps(entry, default=str)
 
 
 def parse_order(raw: bytes, order_id: str) -> OrderHead:
@@ -214,9 +252,12 @@ def parse_order(raw: bytes, order_id: str) -> OrderHead:
     body = load_json(raw, f"order {order_id}")
     if not isinstance(body, dict):
         raise BadDocument("unreadable", f"order {order_id}: the answer is not an object", raw)
+    if too_deep(body):
+        raise BadDocument("absurd", f"order {order_id}: the document is nested more than {MAX_DEPTH} deep", raw)
     got, status = text_of(body.get("id")), text_of(body.get("status"))
     if got != order_id:
-        raise BadDocument("wrong_order", f"order {order_id}: the answer is the document of order {got or '(none)'}", raw)
+        other = f"order {got}" if is_safe_source_id(got) else "another order" if got else "no order"
+        raise BadDocument("wrong_order", f"order {order_id}: the answer is the document of {other}", raw)
     if not status:
         raise BadDocument("missing_field", f"order {order_id}: the document has no status", raw)
     external = body.get("external")

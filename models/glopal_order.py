@@ -14,9 +14,10 @@ from decimal import Decimal
 from typing import Any
 
 from models.document import Address, Buyer, Discount, Line, LineAmounts, OrderAmounts, OrderDocument
-from models.glopal import AddressMapping, GlopalMapping, LineMapping, OrderHead, text_of
+from models.glopal import AddressMapping, GlopalMapping, LineMapping, OrderHead, clean_text, text_of
 from models.ids import AccountKey
 from models.money import (
+    ABSURD_AMOUNT,
     MoneyError,
     convert,
     exponent,
@@ -87,7 +88,7 @@ def map_order(head: OrderHead, mapping: GlopalMapping, key: AccountKey, base_cur
     reader = _Reader(head.document, head.order_id)
     if head.environment and head.environment != key.environment:
         raise reader.bad(
-            "environment_mismatch", f"environment is {head.environment!r}, the account's is {key.environment!r}"
+            "environment_mismatch", f"environment is {head.environment[:32]!r}, the account's is {key.environment!r}"
         )
     try:
         exponent(head.currency)
@@ -100,6 +101,8 @@ def map_order(head: OrderHead, mapping: GlopalMapping, key: AccountKey, base_cur
     parts = _parts(reader, mapping, inclusive)
     amounts = _amounts(reader, mapping, parts, lines, discounts, head.currency)
     base = _base_amounts(parts, lines, discounts, amounts.total, rate, base_currency)
+    if max(base.total, base.goods, base.discount) >= ABSURD_AMOUNT:
+        raise reader.bad("absurd", f"a rate of {rate} makes an absurd total in {base_currency}")
     return OrderDocument(
         **dict(amounts),
         base=base,
@@ -132,7 +135,7 @@ def map_order(head: OrderHead, mapping: GlopalMapping, key: AccountKey, base_cur
         tax_scheme=text_of(reader.get(mapping.tax_scheme)),
         lines=lines,
         discounts=discounts,
-        extra={k: _jsonable(v) for k, v in head.document.items() if k not in reader.used},
+        extra={clean_text(k): _jsonable(v) for k, v in head.document.items() if k not in reader.used},
     )
 
 
@@ -157,8 +160,10 @@ def _instant(value: object) -> datetime | None:
 def _jsonable(value: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out, numbers as text
     if isinstance(value, Decimal):
         return str(value)
+    if isinstance(value, str):
+        return clean_text(value)
     if isinstance(value, dict):
-        return {str(k): _jsonable(v) for k, v in value.items()}
+        return {clean_text(str(k)): _jsonable(v) for k, v in value.items()}
     if isinstance(value, list):
         return [_jsonable(v) for v in value]
     return value
@@ -246,7 +251,7 @@ def _quantity(reader: _Reader, value: object, where: str) -> int:
 def _options(value: object) -> dict[str, str]:
     """Options come as an object or as a list of pairs or texts; all become one name-to-text table."""
     if isinstance(value, Mapping):
-        return {str(k): text_of(v) for k, v in value.items()}
+        return {clean_text(str(k)): text_of(v) for k, v in value.items()}
     if not isinstance(value, list):
         return {}
     options: dict[str, str] = {}
@@ -262,7 +267,8 @@ def _discounts(reader: _Reader, mapping: GlopalMapping, currency: str, base: str
     entries = reader.get(mapping.discounts)
     found: list[Discount] = []
     for i, entry in enumerate(entries if isinstance(entries, list) else []):
-        amount = reader.parse(dig(entry, mapping.discount_amount), f"{mapping.discounts}[{i}].{mapping.discount_amount}")
+        where = f"{mapping.discounts}[{i}].{mapping.discount_amount}"
+        amount = reader.parse(dig(entry, mapping.discount_amount), where)
         found.append(
             Discount(
                 code=text_of(dig(entry, mapping.discount_code)),

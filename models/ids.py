@@ -16,13 +16,13 @@ Reference = NewType("Reference", str)
 Provider = Literal["glopal", "globale"]
 
 # Glopal shows both 310678-936140 and 3S7Z7N5X-Q4PSJMC1; anything else (a path, a blank) never reaches a URL.
-_SAFE_SOURCE_ID = re.compile(r"^[0-9A-Za-z]+(?:-[0-9A-Za-z]+)*$")
+_SAFE_SOURCE_ID = re.compile(r"[0-9A-Za-z]+(?:-[0-9A-Za-z]+)*")
 MAX_SOURCE_ID = 255
 
 
 def is_safe_source_id(value: str) -> bool:
     """Whether a provider's order id may be put into a URL path and into our reference."""
-    return len(value) <= MAX_SOURCE_ID and _SAFE_SOURCE_ID.match(value) is not None
+    return len(value) <= MAX_SOURCE_ID and _SAFE_SOURCE_ID.fullmatch(value) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,9 +112,7 @@ class Step(StrEnum):
     CLOSE = "close"
 
 
-EFFECTS = frozenset(
-    {Step.INSERT, Step.INSERT_HELD, Step.RELEASE, Step.ACCEPT, Step.CANCEL_STORE, Step.CANCEL_SOURCE}
-)
+EFFECTS = frozenset({Step.INSERT, Step.INSERT_HELD, Step.RELEASE, Step.ACCEPT, Step.CANCEL_STORE, Step.CANCEL_SOURCE})
 ImportOn = Literal["ready", "received"]
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation, localcontext
+from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 
 from models.currencies import EXPONENTS
 
@@ -13,6 +14,9 @@ from models.currencies import EXPONENTS
 ABSURD_AMOUNT = Decimal("1e12")
 # More digits than any provider documents (Global-e prints nine decimals), so nothing is lost while adding up.
 _CONTEXT = Context(prec=60, rounding=ROUND_HALF_UP)
+# What a provider may write as a number. Decimal itself also reads 1_000, Arabic digits and "sNaN123".
+_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,60}(?:\.[0-9]{0,60})?|\.[0-9]{1,60})(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
+_LONGEST_SHOWN = 40
 
 
 class MoneyError(ValueError):
@@ -28,7 +32,7 @@ def exponent(currency: str) -> int:
     try:
         return EXPONENTS[currency]
     except KeyError:
-        raise MoneyError(f"{currency!r} is not a currency of ISO 4217") from None
+        raise MoneyError(f"{currency[:8]!r} is not a currency of ISO 4217") from None
 
 
 def parse_amount(value: object) -> Decimal:
@@ -38,19 +42,33 @@ def parse_amount(value: object) -> Decimal:
         MoneyError: not a finite number, or beyond ``ABSURD_AMOUNT``.
     """
     if isinstance(value, bool) or not isinstance(value, (Decimal, int, str)):
-        raise MoneyError(f"{value!r} is not an amount")
-    try:
-        amount = Decimal(value.strip() if isinstance(value, str) else value)
-    except InvalidOperation:
-        raise MoneyError(f"{value!r} is not an amount") from None
+        raise MoneyError(f"{_shape(value)} is not an amount")
+    if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
+        raise MoneyError(f"{_shape(value)} is not an amount")
+    amount = Decimal(value.strip() if isinstance(value, str) else value)
     if not amount.is_finite():
-        raise MoneyError(f"{value!r} is not a finite amount")
-    if abs(amount) >= ABSURD_AMOUNT:
-        raise MoneyError(f"{amount} is beyond any plausible order amount")
+        raise MoneyError(f"{amount} is not a finite amount")
+    if amount.is_zero():
+        return Decimal(0)  # neither -0 nor 0E+999999
+    # By its first digit's place: comparing would round, and overflow on 1e999999999.
+    if amount.adjusted() >= ABSURD_AMOUNT.adjusted():
+        raise MoneyError(f"{_shown(amount)} is beyond any plausible order amount")
     # Sixty digits after the point would fit Decimal but no ledger; nobody documents more than nine.
     if isinstance(exp := amount.as_tuple().exponent, int) and exp < -18:
-        raise MoneyError(f"{amount} has more than 18 decimals")
+        raise MoneyError(f"{_shown(amount)} has more than 18 decimals")
     return amount
+
+
+def _shape(value: object) -> str:
+    """What kind of thing stands where an amount should, without its content: it may be a buyer's."""
+    if isinstance(value, str):
+        return f"a text of {len(value)} characters"
+    return {dict: "an object", list: "a list", bool: "true or false"}.get(type(value), f"a {type(value).__name__}")
+
+
+def _shown(amount: Decimal) -> str:
+    text = f"{amount:e}" if abs(amount.adjusted()) > _LONGEST_SHOWN else f"{amount}"
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def round_minor(amount: Decimal, currency: str) -> Decimal:
@@ -88,6 +106,8 @@ class Money:
     currency: str
 
     def __post_init__(self) -> None:
+        if not self.amount.is_finite() or self.amount.adjusted() > _LONGEST_SHOWN:
+            raise MoneyError(f"{_shown(self.amount)} is not an amount of money")
         if round_minor(self.amount, self.currency) != self.amount:
             raise MoneyError(f"{self.amount} {self.currency} has more decimals than the currency")
 

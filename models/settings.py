@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
@@ -26,14 +28,21 @@ from models.ids import AccountKey
 
 CONFIG_FILE_ENV = "CROSSDOCK_CONFIG"
 DEFAULT_CONFIG_FILE = "crossdock.toml"
-_SLUG = re.compile(r"^[a-z0-9](?:[a-z0-9-]{0,40}[a-z0-9])?$")
-_STORE_ID = re.compile(r"^[0-9A-Za-z][0-9A-Za-z_-]{0,63}$")
+_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,40}[a-z0-9])?")
+_STORE_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")
+_HTTPS = re.compile(r"https://[^/\s?#@]+(?:/[^\s?#@]*)?")
+_LOOPBACK = re.compile(r"http://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?(?:/[^\s?#@]*)?", re.ASCII)
+_ENVIRONMENT = r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,31}\z"
 
-Seconds = Annotated[float, Field(ge=0)]
+# Bounded, so that no setting can push a time beyond the calendar's end.
+Seconds = Annotated[float, Field(ge=0, le=31 * 86_400, allow_inf_nan=False)]
+Hours = Annotated[float, Field(gt=0, le=366 * 24, allow_inf_nan=False)]
+Environment = Annotated[str, Field(pattern=_ENVIRONMENT)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A secret written into the wrong place must not come back in the message about it.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Secret(_Section):
@@ -70,12 +79,12 @@ class GlopalEndpoints(_Section):
     order: str = "/v2/orders/{store_id}/{order_id}"
     accept_method: Literal["POST", "PUT", "PATCH"] = "POST"
     accept: str = "/v2/orders/{store_id}/{order_id}/accept"
-    accept_body: dict[str, object] = Field(
+    accept_body: dict[str, Any] = Field(
         default_factory=lambda: {"external": {"order_id": "{store_order_id}", "order_number": "{store_order_number}"}}
     )
     cancel_method: Literal["POST", "PUT", "PATCH", "DELETE"] = "POST"
     cancel: str = "/v2/orders/{store_id}/{order_id}/cancel"
-    cancel_body: dict[str, object] = Field(default_factory=lambda: {"reason": "{reason}"})
+    cancel_body: dict[str, Any] = Field(default_factory=lambda: {"reason": "{reason}"})
     event_param: str = "event"
     after_param: str = "after_event_id"
     before_param: str = "before_event_id"
@@ -103,8 +112,8 @@ class Limits(_Section):
 class Policy(_Section):
     """What happens to orders that cannot be landed."""
 
-    deadline_hours: float = Field(default=72.0, gt=0)
-    warn_after_hours: float = Field(default=24.0, gt=0, description="READY longer than this: a person is told.")
+    deadline_hours: Hours = 72.0
+    warn_after_hours: Hours = Field(default=24.0, description="READY longer than this: a person is told.")
     on_failure: Literal["notify", "cancel"] = "notify"
     max_cancels_per_hour: int = Field(default=5, ge=0, description="Blast radius: automatic cancels by count.")
     max_cancel_value_per_hour: Decimal = Field(
@@ -120,13 +129,22 @@ class Policy(_Section):
     backoff_first: Seconds = Field(default=60.0, gt=0)
     backoff_longest: Seconds = Field(default=1800.0, gt=0)
 
+    @field_validator("probe_delays")
+    @classmethod
+    def _spaced(cls, value: list[float]) -> list[float]:
+        if any(later <= earlier for earlier, later in pairwise([0.0, *value])):
+            raise ValueError("each later than the one before, the first above 0")
+        return value
+
 
 class GlopalAccount(_Section):
     """One Glopal store identifier."""
 
     provider: Literal["glopal"] = "glopal"
     store_id: str = Field(description="Store Identifier issued by Glopal.")
-    environment: str = Field(default="live", description="Must equal the environment in Glopal's order documents.")
+    environment: Environment = Field(
+        default="live", description="Must equal the environment in Glopal's order documents."
+    )
     base_url: str
     key: Secret
     store: str = Field(description="Name of the [stores.*] section where this account's orders land.")
@@ -146,7 +164,7 @@ class GlopalAccount(_Section):
     @field_validator("store_id")
     @classmethod
     def _plain_store_id(cls, value: str) -> str:
-        if not _STORE_ID.match(value):
+        if not _STORE_ID.fullmatch(value):
             raise ValueError("letters, digits, - and _ only, at most 64")
         return value
 
@@ -172,7 +190,7 @@ class EmbeddedStore(_Section):
     """Orders land in SQL tables that an ERP or OMS reads."""
 
     kind: Literal["embedded"] = "embedded"
-    environment: str = "live"
+    environment: Environment = "live"
     url: str = "sqlite+aiosqlite:///.crossdock/store.db"
     limits: Limits = Field(default_factory=Limits)
 
@@ -181,7 +199,7 @@ class HttpStore(_Section):
     """Orders land behind the generic HTTP order endpoint (docs/http-order-endpoint.md)."""
 
     kind: Literal["http"] = "http"
-    environment: str = "live"
+    environment: Environment = "live"
     base_url: str
     token: Secret
     limits: Limits = Field(default_factory=Limits)
@@ -199,7 +217,7 @@ class LedgerSettings(_Section):
     """The ledger's own database; SQLite (WAL) by default, PostgreSQL by URL."""
 
     url: str = "sqlite+aiosqlite:///.crossdock/ledger.db"
-    lease_seconds: float = Field(default=90.0, ge=5, description="Longer than any single call's timeout.")
+    lease_seconds: Seconds = Field(default=90.0, ge=5, description="Longer than any single call's timeout.")
 
     @field_validator("url")
     @classmethod
@@ -218,7 +236,9 @@ class NotifySettings(_Section):
 class Settings(BaseSettings):
     """All settings of one installation."""
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix="CROSSDOCK_", env_nested_delimiter="__")
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, env_prefix="CROSSDOCK_", env_nested_delimiter="__"
+    )
 
     ledger: LedgerSettings = Field(default_factory=LedgerSettings)
     accounts: dict[str, GlopalAccount] = Field(default_factory=dict)
@@ -231,8 +251,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings' signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings' signature
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The file, overridden by CROSSDOCK_… variables."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
@@ -252,18 +272,31 @@ def config_file() -> Path:
 
 def _checked_url(value: str) -> str:
     """Only https, or plain http on loopback: keys and buyers' data travel on it."""
-    if re.match(r"^https://[^/\s]+", value) or re.match(r"^http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/|$)", value):
+    if _HTTPS.fullmatch(value) or _LOOPBACK.fullmatch(value):
         return value.rstrip("/")
-    raise ValueError("an https:// address (http:// only on loopback)")
+    raise ValueError("an https:// address (http:// only on loopback), without user, ? and #")
+
+
+def _shared_stores(settings: Settings) -> Iterator[str]:
+    """Two names for one place would let a test account reach it through the other name."""
+    places: dict[str, tuple[str, str]] = {}
+    for name, store in settings.stores.items():
+        place = store.url if isinstance(store, EmbeddedStore) else store.base_url
+        twin, environment = places.setdefault(place, (name, store.environment))
+        if environment != store.environment:
+            yield (
+                f"stores.{name}.environment: {store.environment!r}, but stores.{twin} is the same place and "
+                f"{environment!r}; each environment needs a store of its own"
+            )
 
 
 def _misfits(settings: Settings) -> list[str]:
     """What is wrong between the sections, each as ``key: what to do``."""
-    problems: list[str] = []
+    problems = list(_shared_stores(settings))
     seen: dict[str, str] = {}
     for name, account in settings.accounts.items():
         where = f"accounts.{name}"
-        if not _SLUG.match(name):
+        if not _SLUG.fullmatch(name):
             problems.append(f"{where}: a name has small letters, digits and - only")
         store = settings.stores.get(account.store)
         if store is None:

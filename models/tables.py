@@ -108,7 +108,7 @@ class SourceEvent(SQLModel, table=True):
 
 
 class OrderRecord(SQLModel, table=True):
-    """An order document as received, and the canonical order made of it. Apart from the order row, so that it can go."""
+    """An order document as received and the canonical order made of it; apart from the order row, so that it can go."""
 
     __tablename__ = "order_document"
     __table_args__ = (UniqueConstraint("order_id", "sha256", name="uq_order_document"),)

@@ -18,7 +18,10 @@ def require_utc(value: datetime) -> datetime:
     """
     if value.tzinfo is None or value.utcoffset() is None:
         raise ValueError(f"{value.isoformat()} has no time zone")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{value.isoformat()} is outside of the years 1 to 9999 in UTC") from None
 
 
 def parse_instant(text: str) -> datetime:

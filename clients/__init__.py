@@ -1,0 +1,1 @@
+"""How we speak HTTP to the providers: one transport with limits, redaction and classification under each client."""

@@ -1,0 +1,97 @@
+"""Poll Glopal: pull the feed, record it, settle what is due, report."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from pydantic import Field
+
+from flows.plan import plan
+from flows.report import ProgressBar, RunReport, final_state, publish, tell
+from flows.settle import LINGER, Call, Settler, Tally, through_prefect
+from ledger import LedgerUnavailable
+from ledger.policy import Told, apply_deadlines, count_open, wake_received, warn_late
+from ledger.queries import parked_orders
+from models.outcome import EffectFailed, LeaseLost
+from models.settings import Settings
+from tasks.events import Pulled, record_events
+from tasks.runtime import Runtime, open_runtime
+
+
+@flow(name="poll-glopal", flow_run_name="poll {account}", validate_parameters=True, persist_result=False)
+async def poll_glopal(
+    account: str,
+    import_on: Literal["ready", "received"] | None = None,
+    limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = None,
+    dry_run: bool = False,
+) -> State[dict[str, Any]] | dict[str, Any]:
+    """Land one Glopal account's orders: pull its events, write paid orders into the store, accept them at Glopal.
+
+    Args:
+        account: Name of the account's section in crossdock.toml, e.g. main.
+        import_on: When orders go into the store. ready: once Glopal confirmed payment and screening (recommended).
+            received: already before, on hold, released at READY and cancelled if Glopal cancels first. Empty: as the
+            account is configured.
+        limit: Settle at most this many orders in this run; empty for all that are due. Events are recorded in any case.
+        dry_run: Only say what would be done. Reads Glopal and the ledger, writes nothing anywhere.
+    """
+    settings = Settings()
+    async with open_runtime(settings, account, import_on=import_on) as runtime:
+        if dry_run:
+            return await plan(runtime, limit)
+        return final_state(await poll(runtime, limit))
+
+
+async def poll(
+    runtime: Runtime, limit: int | None = None, *, call: Call = through_prefect, linger: float = LINGER
+) -> RunReport:
+    """One poll of an open account. The flow fails only when the feed itself fails; orders are parked one by one."""
+    report = RunReport(account=runtime.name, pulled=None, tally=Tally())
+    report.tally.task_runs = 1
+    await _pull(runtime, report, call)
+    if runtime.rules.import_on == "received":
+        await wake_received(runtime.ledger, runtime.key, runtime.rules)
+    report.told = await _policy(runtime)
+    progress = ProgressBar(f"progress-{runtime.name}")
+    await Settler(runtime, report.tally, progress, call=call, linger=linger).run(limit)
+    await _close(runtime, report)
+    return report
+
+
+async def _pull(runtime: Runtime, report: RunReport, call: Call) -> None:
+    """Read the feed. What was recorded earlier is settled even when the feed cannot be read now."""
+    try:
+        delays = list(runtime.account.policy.task_retry_delays)
+        pulled: Pulled = await call(record_events, delays, {"account": runtime.name})
+    except (EffectFailed, LeaseLost, LedgerUnavailable) as error:
+        report.feed_problem = str(error)
+    else:
+        report.pulled = pulled
+
+
+async def _policy(runtime: Runtime) -> list[Told]:
+    policy = runtime.account.policy
+    told = await apply_deadlines(
+        runtime.ledger, runtime.key, policy, runtime.rules, cancel_allowed=runtime.account.cancel_confirmed
+    )
+    return told + await warn_late(runtime.ledger, runtime.key, policy)
+
+
+async def _close(runtime: Runtime, report: RunReport) -> None:
+    report.stopped = [side.stopped for side in (runtime.provider_side, runtime.store_side) if side.stopped]
+    report.buckets = await count_open(runtime.ledger, runtime.key)
+    report.parked = await parked_orders(runtime.ledger, runtime.key)
+    report.http_calls = dict(runtime.client.calls)
+    recent = runtime.ledger.clock() - timedelta(hours=24)
+    fresh = set(report.tally.parked)
+    if fresh:
+        report.told += [
+            Told("crossdock.order.parked", 0, entry.source_order_id, str(runtime.key), entry.code, entry.reason)
+            for entry in report.parked[: len(fresh)]
+            if entry.since >= recent
+        ]
+    tell(report.told)
+    await publish(report, runtime.name)

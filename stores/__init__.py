@@ -1,0 +1,1 @@
+"""Where orders land: one ``Store`` protocol, one adapter a file."""

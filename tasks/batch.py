@@ -1,0 +1,96 @@
+"""A batch of one or more: run one step for some orders concurrently, each order's outcome recorded by itself.
+
+A batch of one raises on "not yet", so that Prefect's task retries work on it and a person sees that order by name. A
+batch of many never raises for an order; it returns its stragglers, and the flow resubmits those one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from prefect import Task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+
+from ledger import LedgerUnavailable
+from ledger.steps import After, StepEnd, Work, begin
+from models.lifecycle import Step
+from models.outcome import NotYet, NotYetError, OutcomeKind
+from tasks.runtime import Runtime, Side
+
+One = Callable[[Runtime, Work], Awaitable[StepEnd]]
+
+
+@dataclass
+class BatchResult:
+    """What a batch did: where each of its orders stands now, and which of them were not reached or not landed."""
+
+    step: str
+    afters: list[After] = field(default_factory=list)
+    stragglers: list[int] = field(default_factory=list)
+    skipped: int = 0
+
+    def __repr__(self) -> str:
+        return f"BatchResult({self.step}: {len(self.afters)} orders, {len(self.stragglers)} not yet)"
+
+
+def may_retry(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect's signature
+    """Prefect's retry condition for every step: only the outcome class decides."""
+    return isinstance(state.data, (NotYetError, LedgerUnavailable))
+
+
+TASK_OPTIONS: dict[str, Any] = {
+    # Prefect's caching would skip a second call with equal inputs, and its results are no record of effects.
+    "cache_policy": NO_CACHE,
+    "persist_result": False,
+    "retries": 3,
+    "retry_delay_seconds": [2, 10, 30],
+    "retry_jitter_factor": 0.3,
+    "retry_condition_fn": may_retry,
+}
+
+
+async def run_batch(runtime: Runtime, ids: list[int], step: Step, one: One, side: Side) -> BatchResult:
+    """Run ``one`` for every order of the batch whose next step is still ``step``.
+
+    Raises:
+        NotYetError: the batch is a single order and it could not be done yet, for a reason that a retry may mend.
+        LedgerUnavailable: the ledger could not take the intents; nothing was sent.
+    """
+    result = BatchResult(step.value)
+    works = await begin(runtime.ledger, ids, step, runtime.rules) if side.stopped is None else []
+    result.skipped = len(ids) - len(works)
+    runtime.documents.expect([work.document_id for work in works if work.document_id is not None])
+
+    async def guarded(work: Work) -> None:
+        async with runtime.flight:
+            end = await _run_one(runtime, work, one, side)
+            after = await runtime.recorder.record(end)
+        result.afters.append(after)
+        if end.outcome is OutcomeKind.NOT_YET and not end.leave and not after.due_now:
+            result.stragglers.append(work.id)
+
+    ends = await asyncio.gather(*(guarded(work) for work in works), return_exceptions=True)
+    failed = [end for end in ends if isinstance(end, BaseException)]
+    if failed:
+        # An open intent stays behind each of these; whoever comes next treats it as unknown and looks.
+        raise failed[0]
+    if len(ids) == 1 and result.stragglers:
+        raise _not_yet(works[0], result)
+    return result
+
+
+async def _run_one(runtime: Runtime, work: Work, one: One, side: Side) -> StepEnd:
+    if side.stopped is not None:
+        return StepEnd(
+            work, OutcomeKind.NOT_YET, f"not tried: {side.stopped}", due_in=runtime.wait(work.attempts), leave=True
+        )
+    return await one(runtime, work)
+
+
+def _not_yet(work: Work, result: BatchResult) -> NotYetError:
+    outcome = NotYet(f"{result.step} could not be done yet; it is tried again")
+    return NotYetError(outcome, f"order {work.source_order_id}")

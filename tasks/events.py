@@ -1,0 +1,126 @@
+"""Pull an account's feed from our own cursor and record it page by page, the cursor moving with the events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from prefect import task
+
+from clients.glopal import RawPage
+from ledger.events import CursorMove, Recorded, overlap_anchor, read_cursor, record_page
+from ledger.leases import acquire_feed, release_feed
+from models.glopal import UnreadableEvent
+from models.outcome import Done, Failure, NotYet, RefusalCode, Refused, error_for
+from tasks.batch import TASK_OPTIONS
+from tasks.runtime import Runtime, current
+
+# Glopal prints 20 as the page size; a page with fewer events than that, ending at what we know, is the feed's end.
+ASSUMED_PAGE = 20
+# A feed that answers the same page for ever must not keep a run alive for ever.
+MOST_PAGES = 20_000
+
+
+@dataclass
+class Pulled:
+    """What a pull brought. ``problem`` says in plain words why it stopped early, when it did."""
+
+    pages: int = 0
+    new: int = 0
+    orders: int = 0
+    unreadable: int = 0
+    kept: int = 0
+    busy: bool = False
+    problem: str | None = None
+    cursor_reset: bool = False
+    bad: list[str] = field(default_factory=list)
+
+    def add(self, page: Recorded) -> None:
+        """Count one recorded page."""
+        self.pages += 1
+        self.new += page.new
+        self.orders += page.orders
+        self.unreadable += page.unreadable
+        self.kept += page.kept
+        self.bad += page.bad[: max(0, 50 - len(self.bad))]
+
+
+@task(name="record-events", task_run_name="record events of {account}", tags=["crossdock", "events"], **TASK_OPTIONS)
+async def record_events(account: str) -> Pulled:  # noqa: ARG001 - shown in the UI
+    """Read the account's feed to its end.
+
+    Args:
+        account: the account's name in the configuration.
+    """
+    return await pull(current())
+
+
+async def pull(runtime: Runtime) -> Pulled:
+    """Read the feed under its lease, so that two runs never move one cursor.
+
+    Raises:
+        EffectFailed: the provider did not give a page; what was recorded before stays.
+        LeaseLost: another run took the feed over.
+    """
+    name = f"feed:{runtime.key}"
+    fence = await acquire_feed(runtime.ledger, name)
+    if fence is None:
+        return Pulled(busy=True)
+    try:
+        return await _pull(runtime, name, fence)
+    finally:
+        await release_feed(runtime.ledger, name)
+
+
+async def _pull(runtime: Runtime, lease: str, fence: int) -> Pulled:
+    cursor = await read_cursor(runtime.ledger, runtime.key)
+    start = cursor
+    if cursor is not None and runtime.account.overlap:
+        start = await overlap_anchor(runtime.ledger, runtime.key, runtime.account.overlap)
+    pulled = Pulled()
+    # Only once the old cursor was met again may it move: pages of the overlap lie behind it.
+    passed = cursor is None
+    after, met = start, {start}
+    while pulled.pages < MOST_PAGES:
+        outcome = await runtime.client.events(after)
+        if not isinstance(outcome, Done):
+            if not _cursor_rejected(outcome, after):
+                raise error_for(outcome, f"events of {runtime.name}")
+            if after == start and start != cursor:
+                # Only the overlap's start has left the feed; the cursor itself may still be there.
+                after = start = cursor
+                continue
+            # Never reset in silence: the run says so, and the whole feed is read again without doing anything twice.
+            pulled.cursor_reset, passed, after, met = True, True, None, {None}
+            continue
+        page = outcome.value.page
+        if not page.events:
+            break
+        ids = {entry.event_id for entry in page.events}
+        passed = passed or cursor in ids
+        move = CursorMove(page.cursor, lease, fence) if passed and page.cursor else None
+        recorded = await record_page(runtime.ledger, runtime.key, page.events, runtime.rules, move)
+        pulled.add(recorded)
+        if page.cursor is None or page.cursor in met:
+            pulled.problem = "the feed gave a page that leads nowhere new; reading stopped there"
+            break
+        if _at_known_end(runtime, outcome.value, recorded, cursor):
+            break
+        met.add(page.cursor)
+        after = page.cursor
+    return pulled
+
+
+def _cursor_rejected(outcome: Failure, after: str | None) -> bool:
+    return (
+        after is not None
+        and isinstance(outcome, Refused)
+        and outcome.code is RefusalCode.CONFLICT
+        and not isinstance(outcome, NotYet)
+    )
+
+
+def _at_known_end(runtime: Runtime, got: RawPage, recorded: Recorded, cursor: str | None) -> bool:
+    """Whether the page holds nothing new, ends at our cursor and is not full: a quiet poll needs no second call."""
+    size = runtime.account.page_size or ASSUMED_PAGE
+    quiet = recorded.new == 0 and not any(isinstance(entry, UnreadableEvent) for entry in got.page.events)
+    return quiet and got.page.cursor == cursor and len(got.page.events) < size

@@ -1,0 +1,245 @@
+"""What a flow run works with: the account, the ledger, the provider's client and the store, opened once per run.
+
+Tasks get ids and a label as parameters, never clients or documents: parameters are shown in the Prefect UI. They find
+the runtime through a context variable, which Prefect's awaited tasks inherit from their flow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from prefect.blocks.system import Secret as SecretBlock
+from pydantic import SecretStr
+
+from clients.glopal import GlopalClient
+from clients.redaction import install_log_redaction, register_secret
+from ledger import Ledger, LedgerUnavailable
+from ledger.documents import DocumentReader
+from ledger.events import keep_bad_answer
+from ledger.leases import heartbeat
+from ledger.migrate import current_version, migrate, newest_version
+from ledger.recorder import Recorder
+from ledger.steps import Rules
+from models.backoff import backoff
+from models.ids import AccountKey
+from models.lifecycle import ImportOn
+from models.outcome import BadDocument, ConfigurationError, RefusalCode, Refused
+from models.settings import GlopalAccount, Secret, Settings
+from models.time import utc_now
+from stores.protocol import Store
+from stores.registry import open_store
+
+logger = logging.getLogger("crossdock")
+# Measured knee of throughput on one process: more in flight only adds memory.
+IN_FLIGHT = 16
+# So many "not yet" in a row from one side mean that the side is down, not that these orders are special.
+DOWN_AFTER = 20
+
+
+@dataclass
+class Side:
+    """How one side (the provider or the store) behaves in this run."""
+
+    name: str
+    in_a_row: int = 0
+    stopped: str | None = None
+
+    def well(self) -> None:
+        """An answer came."""
+        self.in_a_row = 0
+
+    def not_yet(self, message: str) -> None:
+        """Another call could not be made; after ``DOWN_AFTER`` in a row the run leaves this side alone."""
+        self.in_a_row += 1
+        if self.in_a_row >= DOWN_AFTER and self.stopped is None:
+            self.stopped = f"the {self.name} does not answer ({self.in_a_row} calls in a row failed: {message})"
+
+    def refused(self, refusal: Refused) -> None:
+        """Refused credentials concern every order, so the run stops calling this side."""
+        if refusal.code is RefusalCode.CREDENTIALS and self.stopped is None:
+            self.stopped = refusal.message
+
+
+@dataclass
+class Runtime:
+    """One account's open connections and rules for one run."""
+
+    settings: Settings
+    name: str
+    account: GlopalAccount
+    key: AccountKey
+    rules: Rules
+    ledger: Ledger
+    recorder: Recorder
+    client: GlopalClient
+    store: Store
+    flight: asyncio.Semaphore
+    documents: DocumentReader
+    provider_side: Side = field(default_factory=lambda: Side("provider"))
+    store_side: Side = field(default_factory=lambda: Side("store"))
+    random: Callable[[], float] = random.random
+
+    def wait(self, attempts: int, retry_after: float | None = None) -> float:
+        """Seconds until the next run's try of an order that failed ``attempts`` times."""
+        policy = self.account.policy
+        own = backoff(attempts, policy.backoff_first, policy.backoff_longest, self.random())
+        return own if retry_after is None else max(retry_after, min(own, policy.backoff_first))
+
+
+_current: ContextVar[Runtime] = ContextVar("crossdock_runtime")
+
+
+def current() -> Runtime:
+    """The runtime of the flow run that this task belongs to.
+
+    Raises:
+        RuntimeError: no flow opened one.
+    """
+    try:
+        return _current.get()
+    except LookupError:
+        raise RuntimeError("no runtime is open; tasks run inside a Crossdock flow") from None
+
+
+def account_of(settings: Settings, name: str) -> GlopalAccount:
+    """The account's section.
+
+    Raises:
+        ConfigurationError: there is none by that name.
+    """
+    try:
+        return settings.accounts[name]
+    except KeyError:
+        known = ", ".join(sorted(settings.accounts)) or "none"
+        text = f"there is no [accounts.{name}] in the configuration; known accounts: {known}"
+        raise ConfigurationError(text) from None
+
+
+def rules_of(account: GlopalAccount, import_on: ImportOn | None = None) -> Rules:
+    """The scheduling rules of an account, with the run's own ``import_on`` when it has one."""
+    return Rules(
+        import_on=import_on or account.import_on,
+        deadline=timedelta(hours=account.policy.deadline_hours),
+        first_probe=timedelta(seconds=account.policy.probe_delays[0]),
+    )
+
+
+async def secret_of(secret: Secret, where: str) -> SecretStr:
+    """A secret's value from its environment variable or Prefect Secret block.
+
+    Raises:
+        ConfigurationError: it is not there; the message names the place, never a value.
+    """
+    value = secret.from_environment()
+    if value is not None:
+        return value
+    if secret.block is None:
+        raise ConfigurationError(f"{where}: {secret.where} is not set")
+    try:
+        block: SecretBlock[str] = await SecretBlock.aload(secret.block)
+    except ValueError as error:
+        raise ConfigurationError(f"{where}: {secret.where} does not exist in Prefect") from error
+    return SecretStr(str(block.get()))
+
+
+async def ready_ledger(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Ledger:
+    """Open the ledger, making or upgrading its tables where that is ours to do.
+
+    SQLite files and empty databases are upgraded at once. A PostgreSQL ledger with older tables is left to
+    ``crossdock migrate``, because other workers may still run the older release.
+
+    Raises:
+        ConfigurationError: the tables are of another version.
+        LedgerUnavailable: the database cannot be reached.
+    """
+    ledger = Ledger(settings.ledger, clock=clock)
+    try:
+        version = await current_version(ledger)
+        if version == newest_version():
+            return ledger
+        if version is None or ledger.is_sqlite:
+            await migrate(ledger)
+            return ledger
+    except OSError as error:
+        await ledger.dispose()
+        raise LedgerUnavailable(f"the ledger's database cannot be reached: {error.strerror or error}") from error
+    except BaseException:
+        await ledger.dispose()
+        raise
+    await ledger.dispose()
+    text = f"the ledger has version {version}, this release needs {newest_version()}; run: crossdock migrate"
+    raise ConfigurationError(text)
+
+
+@asynccontextmanager
+async def open_runtime(
+    settings: Settings, name: str, *, import_on: ImportOn | None = None, clock: Callable[[], datetime] = utc_now
+) -> AsyncIterator[Runtime]:
+    """Open everything that one account's run needs, keep its leases alive, and close it all at the end."""
+    install_log_redaction()
+    account = account_of(settings, name)
+    key_value = await secret_of(account.key, f"accounts.{name}.key")
+    store_settings = settings.stores[account.store]
+    token = getattr(store_settings, "token", None)
+    token_value = await secret_of(token, f"stores.{account.store}.token") if token is not None else None
+    if token_value is not None:
+        register_secret(token_value)
+    ledger = await ready_ledger(settings, clock=clock)
+    key, rules = account.key_of, rules_of(account, import_on)
+
+    async def keep(what: str, bad: BadDocument) -> None:
+        await keep_bad_answer(ledger, key, what=what, code=bad.code, reason=bad.message, body=bad.raw, size=bad.size)
+
+    store: Store | None = None
+    beat: asyncio.Task[None] | None = None
+    try:
+        store = open_store(account.store, store_settings, lambda _: token_value)
+        async with GlopalClient(account, key_value, on_bad_answer=keep) as client:
+            runtime = Runtime(
+                settings=settings,
+                name=name,
+                account=account,
+                key=key,
+                rules=rules,
+                ledger=ledger,
+                recorder=Recorder(ledger, rules),
+                client=client,
+                store=store,
+                flight=asyncio.Semaphore(IN_FLIGHT),
+                documents=DocumentReader(ledger),
+            )
+            beat = asyncio.create_task(_beat(ledger))
+            mark = _current.set(runtime)
+            try:
+                yield runtime
+            finally:
+                _current.reset(mark)
+    finally:
+        if beat is not None:
+            beat.cancel()
+            await asyncio.gather(beat, return_exceptions=True)
+        if store is not None:
+            await store.aclose()
+        await ledger.dispose()
+
+
+async def _beat(ledger: Ledger) -> None:
+    """Prolong our leases until cancelled. A failed beat is logged and tried again; the fence protects meanwhile."""
+    while True:
+        await asyncio.sleep(ledger.settings.lease_seconds / 4)
+        try:
+            await heartbeat(ledger)
+        except LedgerUnavailable as error:
+            logger.warning("heartbeat: %s", error)
+
+
+def with_import_on(rules: Rules, import_on: ImportOn) -> Rules:
+    """The same rules with another ``import_on``."""
+    return replace(rules, import_on=import_on)
