@@ -96,7 +96,7 @@ class ProgressBar:
 
 
 def tell(told: list[Told]) -> None:
-    """Emit a Prefect event for everything that a person must hear about; outside of a flow run there is nobody to tell."""
+    """Emit a Prefect event for all that a person must hear about; outside of a flow run there is nobody to tell."""
     if flow_run.id is None:
         return
     for news in told:
