@@ -9,6 +9,7 @@ from prefect.artifacts import acreate_table_artifact
 from prefect.client.schemas.objects import State, StateType
 from prefect.runtime import flow_run
 
+from flows.report import name_run
 from ledger.events import read_cursor
 from ledger.queries import due_steps, known_events
 from models.glopal import GlopalEvent
@@ -37,6 +38,7 @@ async def plan(runtime: Runtime, limit: int | None) -> State[dict[str, Any]]:
         await acreate_table_artifact(
             table=rows or [{"order": "none", "would": "nothing"}], key=f"plan-{runtime.name}", description=message
         )
+    await name_run(f"{runtime.name}: {message}")
     return State(type=StateType.COMPLETED, name="Dry run", message=message)
 
 

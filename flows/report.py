@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from prefect import get_client
+from prefect import get_client, get_run_logger
 from prefect.artifacts import (
     acreate_markdown_artifact,
     acreate_progress_artifact,
@@ -20,7 +20,7 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.events import emit_event
 from prefect.runtime import flow_run
 
-from flows.settle import Tally
+from flows.settle import FOUND, Tally
 from ledger.policy import Told
 from ledger.queries import Parked
 from tasks.events import Pulled
@@ -34,7 +34,8 @@ STEP_WORDS = {
     "cancel_store": "cancelled in the store",
     "cancel_source": "cancelled at the provider",
     "close": "closed as cancelled",
-    "probe_insert": "unknown creates looked up",
+    "probe_insert": "unanswered creates looked up in the store",
+    "found": "of these found there, so not created again",
     "check_accept": "unclear accepts re-read",
     "check_source_cancel": "unclear cancels re-read",
     "adopt": "accepted elsewhere, compared",
@@ -174,7 +175,7 @@ def summary_of(report: RunReport) -> str:
         ]
         lines.append("")
     calls = ", ".join(f"{name} {number}" for name, number in sorted(report.http_calls.items())) or "none"
-    lines.append(f"Calls to the provider in this run: {calls}. Task runs: {report.tally.task_runs + 1}.")
+    lines.append(f"Calls to the provider in this run: {calls}. Task runs: {report.tally.task_runs}.")
     return "\n".join(lines)
 
 
@@ -186,7 +187,7 @@ def _cell(text: str) -> str:
 def headline(report: RunReport) -> str:
     """What the run did, in a few words: the name of the flow run and of its final state's message."""
     done = report.tally.done
-    inserted = done["insert"] + done["insert_held"]
+    inserted = done["insert"] + done["insert_held"] + done[FOUND]
     words = [
         (report.pulled.new if report.pulled else 0, "new events"),
         (inserted, "inserted"),
@@ -205,10 +206,22 @@ async def publish(report: RunReport, slug: str) -> None:
     """Write the run's two artifacts and name the run after what it did."""
     if flow_run.id is None:
         return
+    logger = get_run_logger()
+    logger.info("%s", headline(report))
+    for problem in report.problems:
+        logger.warning("%s", problem)
+    for entry in report.parked[: len(set(report.tally.parked))]:
+        logger.warning("parked: order %s: %s", entry.source_order_id, entry.reason)
     await acreate_table_artifact(table=rows_of(report), key=f"orders-{slug}", description=headline(report))
     await acreate_markdown_artifact(markdown=summary_of(report), key=f"summary-{slug}", description=headline(report))
-    async with get_client() as client:
-        await client.update_flow_run(UUID(flow_run.id), name=f"{report.account}: {headline(report)}"[:200])
+    await name_run(f"{report.account}: {headline(report)}")
+
+
+async def name_run(name: str) -> None:
+    """Name the flow run after what it did; what that is, is only known at its end."""
+    if flow_run.id is not None:
+        async with get_client() as client:
+            await client.update_flow_run(UUID(flow_run.id), name=name[:200])
 
 
 def final_state(report: RunReport) -> State[dict[str, Any]]:

@@ -19,7 +19,7 @@ from ledger import LedgerUnavailable
 from ledger.leases import Claimed, claim_due, count_due, release_orders
 from ledger.queries import next_due
 from ledger.steps import After
-from models.lifecycle import Step
+from models.lifecycle import LIVE_STORE_ORDER, Step
 from models.outcome import NotYetError
 from tasks.accept import accept_orders
 from tasks.batch import BatchResult
@@ -29,6 +29,8 @@ from tasks.insert import insert_orders
 from tasks.runtime import Runtime
 
 MOST_TASK_RUNS = 150
+# Counted beside the steps: creates that nobody answered and that had their effect.
+FOUND = "found"
 # Up to so many orders are shown one by one.
 QUIET = 30
 # A busy run is cut into about so many batches, each with three steps in the usual case.
@@ -257,6 +259,8 @@ class Settler:
             self.tally.parked.append(after.id)
         elif after.outcome is not None and after.outcome.value == "done":
             self.tally.done[step.value] += 1
+            if step is Step.PROBE_INSERT and after.landing in LIVE_STORE_ORDER:
+                self.tally.done[FOUND] += 1
         elif after.outcome is not None and after.outcome.value == "unknown" and not after.due_now:
             self.tally.unknown.add(after.id)
         elif after.outcome is not None and after.outcome.value == "not_yet" and not after.due_now:

@@ -8,6 +8,7 @@ time-out is.
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -61,12 +62,26 @@ class Ledger:
         self.clock = clock
         self.owner = owner or f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self.engine = _engine(settings.url)
+        self._leased_until: float | None = None
         self._reading = self.engine.execution_options(crossdock_read=True)
 
     @property
     def is_sqlite(self) -> bool:
         """Whether the database is SQLite."""
         return self.engine.dialect.name == "sqlite"
+
+    def leased(self, since: float, *, all_of_them: bool = False) -> None:
+        """Note that leases were taken (or all of them prolonged) at the monotonic time ``since``."""
+        until = since + self.settings.lease_seconds
+        self._leased_until = until if all_of_them or self._leased_until is None else min(self._leased_until, until)
+
+    def unleased(self) -> None:
+        """Note that every lease was given back."""
+        self._leased_until = None
+
+    def lease_left(self) -> float:
+        """Seconds for which every lease of this process is certain to hold, by a clock that nobody can set."""
+        return 0.0 if self._leased_until is None else self._leased_until - time.monotonic()
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:

@@ -5,6 +5,7 @@ A lease saves work; correctness rests on the unique keys, the open intent and th
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -89,6 +90,7 @@ async def claim_due(
     An order whose earlier owner vanished between intent and outcome comes back in an unknown landing, to be looked
     into when its first probe is due.
     """
+    started = time.monotonic()
     now = ledger.clock()
     until = now + timedelta(seconds=ledger.settings.lease_seconds)
     claimed: list[Claimed] = []
@@ -116,15 +118,19 @@ async def claim_due(
         await save_effects(session, lines)
         await save_rows(session, rows)
         await delete_intents(session, list(orphans))
+    if claimed:
+        ledger.leased(started)
     return claimed
 
 
 async def heartbeat(ledger: Ledger) -> None:
     """Prolong every lease of this process."""
+    started = time.monotonic()
     until = ledger.clock() + timedelta(seconds=ledger.settings.lease_seconds)
     async with ledger.write() as session:
         await session.execute(update(SourceOrder).where(_held_by(ledger)).values(lease_until=until))
         await session.execute(update(FeedLease).where(col(FeedLease.owner) == ledger.owner).values(until=until))
+    ledger.leased(started, all_of_them=True)
 
 
 async def release_orders(ledger: Ledger) -> None:
@@ -132,6 +138,7 @@ async def release_orders(ledger: Ledger) -> None:
     async with ledger.write() as session:
         query = update(SourceOrder).where(_held_by(ledger))
         await session.execute(query.values(lease_owner=None, lease_until=None))
+    ledger.unleased()
 
 
 def _held_by(ledger: Ledger) -> ColumnElement[bool]:

@@ -124,6 +124,7 @@ class After:
     parked_code: str | None
     lost: bool = False
     newly_parked: bool = False
+    landing: Landing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +342,7 @@ def _after(row: Row, end: StepEnd, rules: Rules, now: datetime) -> After:
         due_now=step is not None and row.due_at is not None and row.due_at <= now,
         parked_code=row.parked_code,
         newly_parked=end.park is not None and row.parked_at == now,
+        landing=Landing(row.landing),
     )
 
 

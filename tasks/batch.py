@@ -16,11 +16,14 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
 from ledger import LedgerUnavailable
+from ledger.rows import unknown_landing
 from ledger.steps import After, StepEnd, Work, begin
-from models.lifecycle import Step
+from models.lifecycle import EFFECTS, Step
 from models.outcome import NotYet, NotYetError, OutcomeKind
 from tasks.runtime import Runtime, Side
 
+# Seconds of a lease that are kept for writing the outcome down.
+LEASE_MARGIN = 1.0
 One = Callable[[Runtime, Work], Awaitable[StepEnd]]
 
 
@@ -88,7 +91,19 @@ async def _run_one(runtime: Runtime, work: Work, one: One, side: Side) -> StepEn
         return StepEnd(
             work, OutcomeKind.NOT_YET, f"not tried: {side.stopped}", due_in=runtime.wait(work.attempts), leave=True
         )
-    return await one(runtime, work)
+    if work.step not in EFFECTS:
+        return await one(runtime, work)
+    # Nothing may be sent, or still be under way, once somebody else may hold this order.
+    left = runtime.ledger.lease_left() - LEASE_MARGIN
+    if left <= 0:
+        text = "not tried: the lease could not be prolonged in time, so another run may take this order"
+        return StepEnd(work, OutcomeKind.NOT_YET, text, due_in=runtime.wait(work.attempts), leave=True)
+    try:
+        async with asyncio.timeout(left):
+            return await one(runtime, work)
+    except TimeoutError:
+        text = "given up before the lease on the order ended; nobody knows how the call went"
+        return StepEnd(work, OutcomeKind.UNKNOWN, text, landing=unknown_landing(work.step.value))
 
 
 def _not_yet(work: Work, result: BatchResult) -> NotYetError:
