@@ -24,6 +24,10 @@ class DeclarationError(ValueError):
     """prefect.yaml is missing or cannot be used; the message says what to do."""
 
 
+class FlowLoadError(RuntimeError):
+    """A declared flow cannot be loaded; the message names the deployment and the cause."""
+
+
 @dataclass(frozen=True)
 class Deployment:
     """One deployment as the file declares it, anchors and merges resolved."""
@@ -41,10 +45,24 @@ class Deployment:
     flow_name: str | None = None
 
     def to_runner(self) -> RunnerDeployment:
-        """Prefect's own object, for serving. The flow is loaded; the current folder must be the project's."""
+        """Prefect's own object, for serving. The flow is loaded; the current folder must be the project's.
+
+        Raises:
+            FlowLoadError: The flow's file cannot be run, or holds no such flow.
+        """
         # Prefect takes more than a second to import, and reading the file needs none of it.
         from prefect.deployments.runner import RunnerDeployment  # noqa: PLC0415
+        from prefect.exceptions import MissingFlowError, ScriptError  # noqa: PLC0415
+        from prefect.flows import load_flow_from_entrypoint  # noqa: PLC0415
 
+        try:
+            # Prefect itself takes a stand-in for a flow that fails to load, whose every run would then fail.
+            load_flow_from_entrypoint(self.entrypoint, use_placeholder_flow=False)
+        except (MissingFlowError, ScriptError) as error:
+            raise FlowLoadError(
+                f"Deployment {self.name}: the flow {self.entrypoint} cannot be loaded: {error.__cause__ or error}. "
+                "Run `make install` if something was not found, and `make check` for the rest."
+            ) from error
         return RunnerDeployment.from_entrypoint(
             self.entrypoint,
             name=self.name,

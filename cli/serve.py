@@ -58,18 +58,22 @@ def serve(
         say: Takes each line for the person.
 
     Raises:
-        ServeError: prefect.yaml has mistakes, or a flow in it cannot be loaded.
+        ServeError: prefect.yaml has mistakes.
+        FlowLoadError: A flow in it cannot be loaded.
         ServerError: The local server could not be started.
         BootstrapError: The server could not be prepared.
     """
     root, home = prefect_file.absolute().parent, home.absolute()
+    from prefect.logging.handlers import APILogHandler  # noqa: PLC0415 - slow to import
+
     mistakes = lint(prefect_file)
     if mistakes:
         raise ServeError("The deployments have mistakes, so nothing was started:\n" + "\n".join(mistakes))
     declared = read(prefect_file)
     with _prefect(api_url, home, port, say) as ui_url, chdir(root):
         asyncio.run(_serve(declared, limit, notify_block, partial(_ready, say, ui_url, declared)))
-        say("Stopping: flow runs are cancelled, schedules paused.")
+        say("Flow runs are cancelled, schedules paused; stopping the server.")
+        APILogHandler.flush()  # or the last lines would be sent to a server that is gone
     say("Stopped.")
 
 
@@ -117,17 +121,10 @@ async def register(runner: Runner, declared: Sequence[Deployment]) -> None:
     """Register the declared deployments with the server, for this runner to run.
 
     Raises:
-        ServeError: A flow cannot be loaded.
+        FlowLoadError: A flow cannot be loaded; those before it are registered.
     """
     for deployment in declared:
-        try:
-            made = await asyncio.to_thread(deployment.to_runner)
-        except (ImportError, AttributeError, SyntaxError) as error:
-            raise ServeError(
-                f"Deployment {deployment.name}: the flow {deployment.entrypoint} cannot be loaded: {error}. "
-                "Run `make install` if something was not found, and `make check` for the rest."
-            ) from error
-        await runner.aadd_deployment(made)
+        await runner.aadd_deployment(await asyncio.to_thread(deployment.to_runner))
 
 
 def _runner(limit: int, on_sigterm: Callable[[], object]) -> Runner:

@@ -7,6 +7,7 @@ time-out is.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 import uuid
@@ -134,6 +135,8 @@ class Ledger:
 def _advice(error: DBAPIError) -> str:
     """What happened and what to do, without the statement's parameters (they may hold a buyer's data)."""
     said = next(iter(str(error.orig).splitlines()), "")
+    if 'database "' in said and "does not exist" in said:
+        return "the ledger's database does not exist; create it, or check ledger.url"
     if "no such table" in said or "does not exist" in said or "no such column" in said:
         return f"the ledger has no tables or old ones ({said}); run: crossdock migrate"
     if "locked" in said:
@@ -147,6 +150,8 @@ def _engine(url: str) -> AsyncEngine:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return create_async_engine(url, pool_size=5, max_overflow=10, pool_pre_ping=True, hide_parameters=True)
+    # aiosqlite logs every statement with its values at DEBUG, and these are buyers.
+    logging.getLogger("aiosqlite").setLevel(logging.INFO)
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_async_engine(

@@ -34,10 +34,12 @@ _HTTPS = re.compile(r"https://[^/\s?#@]+(?:/[^\s?#@]*)?")
 _LOOPBACK = re.compile(r"http://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?(?:/[^\s?#@]*)?", re.ASCII)
 _ENVIRONMENT = r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,31}\z"
 
-# Bounded, so that no setting can push a time beyond the calendar's end.
+# Bounded, so that no setting can push a time beyond the calendar's end. A field with bounds of its own is a plain float:
+# the bounds of an annotation would replace them.
 Seconds = Annotated[float, Field(ge=0, le=31 * 86_400, allow_inf_nan=False)]
 Hours = Annotated[float, Field(gt=0, le=366 * 24, allow_inf_nan=False)]
 Environment = Annotated[str, Field(pattern=_ENVIRONMENT)]
+_DAY = 86_400.0
 
 
 class _Section(BaseModel):
@@ -103,9 +105,9 @@ class Limits(_Section):
 
     concurrency: int = Field(default=16, ge=1, le=64)
     per_second: float | None = Field(default=None, gt=0, description="Calls a second; None for no limit of our own.")
-    timeout: Seconds = Field(default=15.0, gt=0, le=40, description="Hard limit of one call, in seconds.")
+    timeout: float = Field(default=15.0, gt=0, le=40, description="Hard limit of one call, in seconds.")
     read_tries: int = Field(default=3, ge=1, le=10, description="Quick tries of a read before it counts as not yet.")
-    retry_after_wait: Seconds = Field(default=30.0, le=60, description="Longest Retry-After waited inside a call.")
+    retry_after_wait: float = Field(default=30.0, ge=0, le=60, description="Longest Retry-After waited inside a call.")
     max_body: int = Field(default=8 * 1024 * 1024, ge=1024, description="Largest answer read, in bytes.")
 
 
@@ -126,8 +128,8 @@ class Policy(_Section):
         description="Unknown create: seconds after the intent at which the store is searched for our reference. "
         "Only when all of these found nothing is a second create allowed.",
     )
-    backoff_first: Seconds = Field(default=60.0, gt=0)
-    backoff_longest: Seconds = Field(default=1800.0, gt=0)
+    backoff_first: float = Field(default=60.0, gt=0, le=_DAY)
+    backoff_longest: float = Field(default=1800.0, gt=0, le=_DAY)
 
     @field_validator("probe_delays")
     @classmethod
@@ -194,6 +196,11 @@ class EmbeddedStore(_Section):
     url: str = "sqlite+aiosqlite:///.crossdock/store.db"
     limits: Limits = Field(default_factory=Limits)
 
+    @field_validator("url")
+    @classmethod
+    def _known_driver(cls, value: str) -> str:
+        return _checked_database(value)
+
 
 class HttpStore(_Section):
     """Orders land behind the generic HTTP order endpoint (docs/http-order-endpoint.md)."""
@@ -217,14 +224,12 @@ class LedgerSettings(_Section):
     """The ledger's own database; SQLite (WAL) by default, PostgreSQL by URL."""
 
     url: str = "sqlite+aiosqlite:///.crossdock/ledger.db"
-    lease_seconds: Seconds = Field(default=90.0, ge=5, description="Longer than any single call's timeout.")
+    lease_seconds: float = Field(default=90.0, ge=5, le=_DAY, description="Longer than any single call's timeout.")
 
     @field_validator("url")
     @classmethod
     def _known_driver(cls, value: str) -> str:
-        if not value.startswith(("sqlite+aiosqlite://", "postgresql+asyncpg://")):
-            raise ValueError("starts with sqlite+aiosqlite:// or postgresql+asyncpg://")
-        return value
+        return _checked_database(value)
 
 
 class NotifySettings(_Section):
@@ -268,6 +273,13 @@ class Settings(BaseSettings):
 def config_file() -> Path:
     """The configuration file in force: ``CROSSDOCK_CONFIG`` or ``crossdock.toml`` in the current directory."""
     return Path(os.environ.get(CONFIG_FILE_ENV, DEFAULT_CONFIG_FILE))
+
+
+def _checked_database(value: str) -> str:
+    """Only the two async drivers that the ledger and the embedded store are built on."""
+    if not value.startswith(("sqlite+aiosqlite://", "postgresql+asyncpg://")):
+        raise ValueError("starts with sqlite+aiosqlite:// or postgresql+asyncpg://")
+    return value
 
 
 def _checked_url(value: str) -> str:

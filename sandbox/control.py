@@ -1,5 +1,6 @@
 """The control plane: what a test or a demo tells the simulated sides, and the books that it reads."""
 
+import json
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -15,6 +16,11 @@ from sandbox.wire import Wire
 
 def _json(value: Any) -> Response:
     return Response(dumps(value), media_type="application/json")
+
+
+def _plan(value: Any) -> Response:
+    # Chances and seconds are floats, which the documents' own encoder refuses.
+    return Response(json.dumps(value, default=float), media_type="application/json")
 
 
 async def _given(request: Request) -> dict[str, Any]:
@@ -37,7 +43,7 @@ def _common(app: FastAPI, wire: Wire) -> None:
 
     @app.get("/_sandbox/faults")
     async def read_faults() -> Response:
-        return _json({"plan": wire.plan.to_json(), "injected": dict(wire.plan.injected)})
+        return _plan({"plan": wire.plan.to_json(), "injected": dict(wire.plan.injected)})
 
     @app.put("/_sandbox/faults")
     async def set_faults(request: Request) -> Response:
@@ -46,7 +52,7 @@ def _common(app: FastAPI, wire: Wire) -> None:
             wire.plan = FaultPlan.from_json(given)
         except FaultError as error:
             raise HTTPException(422, str(error)) from error
-        return _json(wire.plan.to_json())
+        return _plan(wire.plan.to_json())
 
     @app.delete("/_sandbox/faults")
     async def clear_faults() -> dict[str, bool]:
@@ -120,6 +126,13 @@ def glopal_control(glopal: Glopal) -> FastAPI:  # noqa: C901, PLR0915 - a list o
         except ValueError as error:
             raise HTTPException(409, str(error)) from error
         return {"status": order.status}
+
+    @app.get("/_sandbox/feed")
+    async def feed(store_id: str = "") -> Response:
+        entries = merchant({"store_id": store_id}).feed
+        bodies = [entry.body if isinstance(entry.body, dict) else {} for entry in entries]
+        marks = [{"hidden": entry.hidden_for > 0, "was_hidden": entry.was_hidden} for entry in entries]
+        return _json([{**body, **mark} for body, mark in zip(bodies, marks, strict=True)])
 
     @app.post("/_sandbox/events")
     async def inject(request: Request) -> dict[str, int]:

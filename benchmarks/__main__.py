@@ -1,0 +1,63 @@
+"""``python -m benchmarks``: measure, print the table, write ``benchmarks/results.json``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.measure import Found, naive_way, peaks, side_by_side
+from benchmarks.table import results_of, show
+from cli.local_server import LocalServer
+
+RESULTS = Path(__file__).with_name("results.json")
+PARTS = ("bare", "naive", "memory")
+
+
+def main() -> None:
+    """Run what was asked for."""
+    asked = _arguments()
+    console = Console()
+    found = Found(orders=asked.orders, naive_orders=asked.naive_orders)
+    with tempfile.TemporaryDirectory(prefix="crossdock-bench-") as name:
+        folder = Path(name)
+
+        def say(text: str) -> None:
+            console.print(f"  {text} ...", highlight=False)
+
+        if "naive" in asked.parts:
+            naive_way(found, folder, say)
+        if "bare" in asked.parts or "memory" in asked.parts:
+            say("starting a tuned Prefect server, as crossdock serve has it")
+            with LocalServer(folder / "prefect") as server:
+                if "bare" in asked.parts:
+                    side_by_side(found, folder, server, asked.repeats, say)
+                if "memory" in asked.parts:
+                    peaks(found, folder, server, (asked.memory_from, asked.memory_to), say)
+    show(found, console)
+    RESULTS.write_text(json.dumps(results_of(found), indent=1) + "\n", encoding="utf-8")
+    console.print(f"Everything that was measured: {RESULTS.name} beside this program.", highlight=False)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--orders", type=int, default=5000, help="orders of Crossdock and of the bare loop")
+    parser.add_argument("--naive-orders", type=int, default=300, help="orders of the naive flow")
+    parser.add_argument("--repeats", type=int, default=2, help="turns of Crossdock and the bare loop, one by one")
+    parser.add_argument("--memory", action="store_true", help="peak memory, too; takes several minutes more")
+    parser.add_argument("--memory-from", type=int, default=1000, help="orders of the small memory run")
+    parser.add_argument("--memory-to", type=int, default=20000, help="orders of the large memory run")
+    parser.add_argument("--only", choices=PARTS, help="just one part; the table then lacks what the others bring")
+    asked = parser.parse_args()
+    if asked.only is not None:
+        asked.parts = {asked.only}
+    else:
+        asked.parts = {"bare", "naive", *(("memory",) if asked.memory else ())}
+    return asked
+
+
+if __name__ == "__main__":
+    main()
