@@ -58,7 +58,7 @@ check-lint:
 
 check-format:
 	@echo "== ruff: format"
-	@$(BIN)/ruff format --check --quiet --diff .
+	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "mend with: $(BIN)/ruff format ."; exit 1; }
 
 check-types:
 	@echo "== mypy: types"
@@ -86,9 +86,11 @@ check-size:
 	    | { ! grep .; }
 
 # Installing. Two stamps, so that a change to pyproject.toml alone does not read the whole lock again.
+# --no-deps: the lock is complete, and pip would else look for a newer version of anything asked for with an extra.
 
 $(VENV)/.installed: $(VENV)/.locked pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@out=$$($(BIN)/python -m pip check 2>&1) || { printf '%s\n' "$$out"; exit 1; }
 	@touch $@
 
 $(VENV)/.locked: requirements.lock
@@ -97,5 +99,5 @@ $(VENV)/.locked: requirements.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	    echo "Python could not make a virtual environment: install its venv module (on Debian: python3-venv)" >&2; exit 1; }
 	@echo "Installing the locked dependencies into $(VENV) (a minute or two the first time) ..."
-	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement requirements.lock
 	@touch $@

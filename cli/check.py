@@ -15,12 +15,12 @@ from pydantic import SecretStr
 from rich.table import Table
 
 from cli import console
-from cli.ledger_access import place, sqlite_file, version_of, version_problem
+from cli.ledger_access import place, sqlite_file, version_problem
 from cli.problems import ConfigurationProblems, load_settings
 from clients.glopal import GlopalClient
 from clients.redaction import redact, register_secret
 from ledger import Ledger, LedgerUnavailable
-from ledger.migrate import newest_version
+from ledger.migrate import current_version, newest_version
 from ledger.queries import broken_chains
 from models.outcome import ConfigurationError, Done, RefusalCode, Refused
 from models.settings import GlopalAccount, Secret, Settings
@@ -172,7 +172,7 @@ async def _ledger(settings: Settings) -> AsyncIterator[Finding]:
         return
     ledger = Ledger(settings.ledger)
     try:
-        version = await version_of(ledger)
+        version = await current_version(ledger)
         if version is None:
             yield Finding("ok", "ledger", f"{where}: reached, without tables yet; the first run makes them")
             return

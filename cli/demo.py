@@ -34,10 +34,14 @@ def run_demo(options: DemoOptions) -> int:
     world = World(options)
     again = world.mark["runs"] > 0
     _introduce(world, again, say)
-    with world.running(), _prefect(world) as server:
+    with _prefect(world) as server, world.running():
         started = time.monotonic() - began
         say(f"Prefect's UI: {server.ui_url}")
-        work, task_runs = _work(world, server)
+        try:
+            work, task_runs = _work(world, server)
+        except KeyboardInterrupt:
+            console.complain("Stopped. Running the demo again goes on where it stopped.")
+            raise
         world.remember(runs=world.mark["runs"] + 1)
         work.seconds = {"starting": started, **work.seconds, "in all": time.monotonic() - began}
         prefect = {"ui": server.ui_url, "task_runs": task_runs, "flow_runs": work.polls * len(world.accounts)}

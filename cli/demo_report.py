@@ -92,7 +92,8 @@ def _show_parked(work: Work) -> None:
         table.add_row(console.cell(line.order), console.cell(name), console.cell(_why(line)))
     console.say("")
     console.out().print(table)
-    console.say(f"For example: {words.advice(parked[0][1].parked_code or '')}")
+    told = parked[-1][1]
+    console.say(f"What to do, for example about {told.order}: {words.advice(told.parked_code or '')}")
 
 
 def _why(line: LedgerLine) -> str:
@@ -102,17 +103,22 @@ def _why(line: LedgerLine) -> str:
 
 def _show_trouble(work: Work, world: World) -> None:
     faults = world.faults()
-    if faults:
-        said = ", ".join(f"{number} {name}" for name, number in faults.items())
-        console.say(f"\nIn the way: {sum(faults.values())} faults in {sum(world.calls().values())} calls: {said}.")
-    if work.unknown or work.retried:
-        console.say(
-            f"{work.unknown} calls ended without anybody knowing whether they had happened; each was looked into before "
-            f"anything else was done. {work.retried} could not be done yet and were tried again."
-        )
-    if work.happened:
-        said = ", ".join(f"{number} {name}" for name, number in work.happened.items() if number)
-        console.say(f"Later, at Glopal: {said}.")
+    kinds = ", ".join(f"{number} {name}" for name, number in faults.items())
+    later = ", ".join(f"{number} {name}" for name, number in work.happened.items() if number)
+    lines = [
+        ("faults injected", f"{sum(faults.values())} in {sum(world.calls().values())} calls: {kinds or 'none'}"),
+        ("outcome unknown", f"{work.unknown} calls; each was looked into before anything else was done"),
+        ("not yet possible", f"{work.retried} calls, tried again"),
+        ("later at Glopal", later),
+    ]
+    table = Table(title="What was in the way", title_justify="left", box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in lines:
+        if text:
+            table.add_row(console.cell(f"  {name}"), console.cell(text))
+    console.say("")
+    console.out().print(table)
 
 
 def _show_verdicts(work: Work) -> None:

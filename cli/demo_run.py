@@ -35,6 +35,7 @@ from tasks.runtime import ready_ledger
 _MOST_POLLS = 60
 _LONGEST_SECONDS = 300.0
 _LOOK_SECONDS = 0.5
+_QUIET_SECONDS = 1.0
 # Two flow runs created in the same moment meet on Prefect's SQLite database, and its client then waits for seconds.
 _APART_SECONDS = 0.4
 _OPEN = ("under way", "outcome unknown")
@@ -144,7 +145,7 @@ class Demo:
             for account in self.settings.accounts.values()
             if (due := await next_due(ledger, account.key_of, timedelta(seconds=longest))) is not None
         ]
-        await asyncio.sleep(min(max(min(waits, default=0.2), 0.1), longest))
+        await asyncio.sleep(min(max(min(waits, default=_QUIET_SECONDS), 0.1), longest))
 
     async def _buckets(self, ledger: Ledger) -> dict[str, int]:
         found: dict[str, int] = {}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from sandbox.running import GLOPAL_KEY, STORE_TOKEN, RunningSandbox
 _ENV_KEY = "CROSSDOCK_DEMO_GLOPAL_KEY"
 _ENV_TOKEN = "CROSSDOCK_DEMO_STORE_TOKEN"  # noqa: S105 - the name of a variable
 _MARK = "demo.json"
+_SAVING_SECONDS = 5.0
 
 
 class DemoError(RuntimeError):
@@ -92,10 +95,12 @@ class World:
 
     def _take_folder(self) -> dict[str, Any]:
         mark_file = self.folder / _MARK
+        if _held(self.folder / "prefect" / "server.lock"):
+            raise DemoError(f"A demo still runs in {self.folder}, perhaps with --keep. Stop it with Ctrl-C first.")
         if self.folder.exists() and any(self.folder.iterdir()) and not mark_file.exists():
             raise DemoError(f"{self.folder} is not empty and no demo of ours. Name another one with --folder.")
         if self.options.fresh and self.folder.exists():
-            _forget(self.folder)
+            shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         chosen = {"orders": self.options.orders, "seed": self.options.seed, "store": self.options.store}
         mark: dict[str, Any] = json.loads(mark_file.read_text()) if mark_file.exists() else {**chosen, "runs": 0}
@@ -125,6 +130,8 @@ class World:
     def running(self) -> Iterator[None]:
         """Start the simulated sides with the books of the last run, or with new orders; stop them at the end."""
         first, *others = self.accounts
+        if "sandbox_pid" in self.mark:
+            _wait_for_end(int(self.mark["sandbox_pid"]))
         sandbox = RunningSandbox(
             orders=first.orders,
             seed=first.seed,
@@ -138,6 +145,7 @@ class World:
         except RuntimeError as error:
             raise DemoError(f"{error}. Its message stands above; --fresh begins with new books.") from error
         self._sandbox = sandbox
+        self.remember(sandbox_pid=sandbox.pid)
         try:
             for account in others:
                 if account.orders and not sandbox.orders(account.store_id):
@@ -147,6 +155,8 @@ class World:
         finally:
             sandbox.stop()
             self._sandbox = None
+            self.mark.pop("sandbox_pid")
+            self._write_mark(self.mark)
 
     def _configure(self, sandbox: RunningSandbox) -> None:
         """Write crossdock.toml for this run's addresses, and put its secrets into our environment."""
@@ -202,17 +212,10 @@ class World:
         return {**self.sandbox.books()["traffic"]["calls"], **self.sandbox.store_books()["traffic"]["calls"]}
 
 
-def _forget(folder: Path) -> None:
-    """Remove a demo's folder, but not the server of a demo that still runs there."""
-    lock = folder / "prefect" / "server.lock"
-    if lock.exists() and _held(lock):
-        raise DemoError(f"A demo still runs in {folder} (perhaps with --keep). Stop it with Ctrl-C, then start again.")
-    shutil.rmtree(folder)
-
-
 def _held(lock: Path) -> bool:
-    import fcntl  # noqa: PLC0415 - only here
-
+    """Whether the Prefect server of a running demo holds this file."""
+    if not lock.exists():
+        return False
     with lock.open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -221,9 +224,23 @@ def _held(lock: Path) -> bool:
     return False
 
 
+def _wait_for_end(pid: int) -> None:
+    """Wait for the sandbox of a demo that was killed: it writes its books once it sees that its starter is gone."""
+    end = time.monotonic() + _SAVING_SECONDS
+    while time.monotonic() < end:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        except PermissionError:  # somebody else's process has the number by now
+            return
+        time.sleep(0.1)
+
+
 _HEAD = """# Written by crossdock demo on each run; crossdock.example.toml is the one to start from.
 [ledger]
 url = "sqlite+aiosqlite:///{folder}/ledger.db"
+lease_seconds = 12
 """
 # Waits are short because the simulated sides heal within a second; a real account has the defaults.
 _ACCOUNT = """
@@ -248,6 +265,9 @@ _EMBEDDED = """
 [stores.{account.name}]
 kind = "embedded"
 url = "sqlite+aiosqlite:///{folder}/store.db"
+
+[stores.{account.name}.limits]
+timeout = 5
 """
 _HTTP = """
 [stores.{account.name}]

@@ -24,7 +24,7 @@ class DeclarationError(ValueError):
     """prefect.yaml is missing or cannot be used; the message says what to do."""
 
 
-class FlowLoadError(RuntimeError):
+class FlowLoadError(DeclarationError):
     """A declared flow cannot be loaded; the message names the deployment and the cause."""
 
 

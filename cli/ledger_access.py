@@ -7,9 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
 
-from ledger import Ledger, LedgerUnavailable
+from ledger import Ledger
 from ledger.migrate import current_version, newest_version
 from models.ids import AccountKey
 from models.outcome import ConfigurationError
@@ -27,22 +26,6 @@ def place(settings: LedgerSettings) -> str:
     return make_url(settings.url).render_as_string(hide_password=True)
 
 
-async def version_of(ledger: Ledger) -> str | None:
-    """The version of the ledger's tables; None when it has none.
-
-    Raises:
-        LedgerUnavailable: the database cannot be reached.
-    """
-    try:
-        return await current_version(ledger)
-    except (OSError, DBAPIError) as error:
-        cause = getattr(error, "orig", None) or error
-        raise LedgerUnavailable(
-            f"the ledger at {place(ledger.settings)} cannot be reached ({type(cause).__name__}). Nothing was changed; "
-            "orders wait where they are. Check ledger.url and whether the database runs"
-        ) from error
-
-
 @asynccontextmanager
 async def open_ledger(settings: Settings) -> AsyncIterator[Ledger]:
     """The ledger, when its tables are of this release.
@@ -58,7 +41,7 @@ async def open_ledger(settings: Settings) -> AsyncIterator[Ledger]:
         )
     ledger = Ledger(settings.ledger)
     try:
-        version = await version_of(ledger)
+        version = await current_version(ledger)
         if version != newest_version():
             raise ConfigurationError(version_problem(version))
         yield ledger

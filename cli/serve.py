@@ -64,8 +64,6 @@ def serve(
         BootstrapError: The server could not be prepared.
     """
     root, home = prefect_file.absolute().parent, home.absolute()
-    from prefect.logging.handlers import APILogHandler  # noqa: PLC0415 - slow to import
-
     mistakes = lint(prefect_file)
     if mistakes:
         raise ServeError("The deployments have mistakes, so nothing was started:\n" + "\n".join(mistakes))
@@ -73,7 +71,6 @@ def serve(
     with _prefect(api_url, home, port, say) as ui_url, chdir(root):
         asyncio.run(_serve(declared, limit, notify_block, partial(_ready, say, ui_url, declared)))
         say("Flow runs are cancelled, schedules paused; stopping the server.")
-        APILogHandler.flush()  # or the last lines would be sent to a server that is gone
     say("Stopped.")
 
 
@@ -100,6 +97,8 @@ async def _serve(
     declared: Sequence[Deployment], limit: int, notify_block: str | None, ready: Callable[[], None]
 ) -> None:
     """Prepare the server, register the deployments, run what is due, until asked to stop."""
+    from prefect.logging.handlers import APILogHandler  # noqa: PLC0415 - slow to import
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -115,6 +114,7 @@ async def _serve(
     finally:
         asked.cancel()
         await _stop(runner, running)
+        await APILogHandler.aflush()  # or the last lines would be sent to a server that is gone
 
 
 async def register(runner: Runner, declared: Sequence[Deployment]) -> None:

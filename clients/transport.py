@@ -152,7 +152,10 @@ class Transport:
         self._wording = wording
         self._clock = clock
         self._on_bad_answer = on_bad_answer
-        self._http: httpx.AsyncClient | None = None
+        # One connection each: a pool looks at all of its connections twice a call, and with sixteen of them that is a
+        # third of what a call costs.
+        self._idle: list[httpx.AsyncClient] = []
+        self._open = False
         self._limiter: AccountLimiter | None = None
         self._date_seen: tuple[str | None, datetime] | None = None
 
@@ -167,23 +170,8 @@ class Transport:
         return ServerClock(None if server is None or seen_at is None else (seen_at - server).total_seconds())
 
     async def __aenter__(self) -> Self:
-        limits = self._limits
-        self._limiter = limiter_for(self._base_url, self._wording.account, limits, self._clock)
-        self._http = httpx.AsyncClient(
-            headers=self._headers,
-            verify=_tls(),
-            trust_env=False,  # a proxy or a .netrc of the machine would see the key
-            follow_redirects=False,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            timeout=httpx.Timeout(
-                limits.timeout, connect=limits.timeout * _CONNECT_SHARE, pool=limits.timeout * _POOL_SHARE
-            ),
-            limits=httpx.Limits(
-                max_connections=limits.concurrency,
-                max_keepalive_connections=limits.concurrency,
-                keepalive_expiry=_KEEPALIVE_EXPIRY,
-            ),
-        )
+        self._limiter = limiter_for(self._base_url, self._wording.account, self._limits, self._clock)
+        self._open = True
         return self
 
     async def __aexit__(
@@ -193,9 +181,9 @@ class Transport:
 
     async def aclose(self) -> None:
         """Let go of the connections."""
-        http, self._http = self._http, None
-        if http is not None:
-            await http.aclose()
+        self._open = False
+        while self._idle:
+            await self._idle.pop().aclose()
 
     async def read(self, call: Call, parse: Callable[[bytes], T]) -> Outcome[T]:
         """Make a call without effect, with quick retries.
@@ -279,20 +267,37 @@ class Transport:
         return Answer(received.status, received.body, _size_of(received), received.defect, wish)
 
     async def _exchange(self, call: Call, received: Received) -> None:
-        if self._http is None:
+        if not self._open:
             raise RuntimeError("the client is used with `async with`")
-        content_type = {"Content-Type": "application/json"} if call.body is not None else None
-        request = self._http.build_request(call.method, call.url, content=call.body, headers=content_type)
-        response = await self._http.send(request, stream=True)
+        http = self._idle.pop() if self._idle else self._connection()
         try:
-            received.status = response.status_code
-            received.retry_after = response.headers.get("retry-after")
-            received.date = response.headers.get("date")
-            # Of an error only a short code is wanted; a whole page of HTML is not read for it.
-            limit = self._limits.max_body if response.is_success else min(self._limits.max_body, KEPT_OF_TOO_LARGE)
-            await read_body(response, received, limit)
+            content_type = {"Content-Type": "application/json"} if call.body is not None else None
+            request = http.build_request(call.method, call.url, content=call.body, headers=content_type)
+            response = await http.send(request, stream=True)
+            try:
+                received.status = response.status_code
+                received.retry_after = response.headers.get("retry-after")
+                received.date = response.headers.get("date")
+                # Of an error only a short code is wanted; a whole page of HTML is not read for it.
+                limit = self._limits.max_body if response.is_success else min(self._limits.max_body, KEPT_OF_TOO_LARGE)
+                await read_body(response, received, limit)
+            finally:
+                await response.aclose()
         finally:
-            await response.aclose()
+            self._idle.append(http)
+
+    def _connection(self) -> httpx.AsyncClient:
+        timeout = self._limits.timeout
+        return httpx.AsyncClient(
+            headers=self._headers,
+            verify=_tls(),
+            trust_env=False,  # a proxy or a .netrc of the machine would see the key
+            follow_redirects=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            # Reading and writing end with the hard limit around the whole call.
+            timeout=httpx.Timeout(None, connect=timeout * _CONNECT_SHARE, pool=timeout * _POOL_SHARE),
+            limits=httpx.Limits(max_connections=1, keepalive_expiry=_KEEPALIVE_EXPIRY),
+        )
 
     def _note_headers(self, received: Received) -> float | None:
         """Take the clock and a Retry-After from an answer; the latter holds the whole account."""

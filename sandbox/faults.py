@@ -7,10 +7,11 @@ so that the same calls meet the same faults however they are interleaved.
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
+from operator import itemgetter
 from typing import Any, Self
 
 GLOPAL_ENDPOINTS = ("events", "order", "accept", "cancel", "refund")
@@ -25,6 +26,7 @@ STORE_ENDPOINTS = (
 )
 ENDPOINTS = GLOPAL_ENDPOINTS + STORE_ENDPOINTS
 
+_GLOB = re.compile(r"[*?\[]")
 _STATUS_KIND = re.compile(r"^(500|502|503|504)_(before|after)$")
 
 BREAKING = frozenset(
@@ -63,6 +65,29 @@ SHAPING = frozenset(
 
 KINDS = BREAKING | SHAPING
 
+_ONLY = {
+    **dict.fromkeys(
+        ("unknown_event", "duplicate_events", "late_events", "reordered_events", "links_other_host"), "events"
+    ),
+    "stale_read": "order",
+    "lookup_lag": "store.find",
+}
+"""Kinds that only one endpoint can show."""
+
+_PARAMS: dict[str, type | tuple[type, ...]] = {
+    "seconds": (int, float, Decimal),
+    "retry_after": (int, float, Decimal),
+    "http_date": bool,
+    "size_mb": int,
+    "chunked": bool,
+    "effect": bool,
+    "status": int,
+    "content_type": str,
+    "calls": int,
+    "field": str,
+}
+"""Every parameter that some kind reads, and what it may be; a kind ignores those of the others."""
+
 _RULE_KEYS = frozenset(["where", "kind", "probability", "times", "after", "match", "max_per_key", "params"])
 
 
@@ -99,40 +124,58 @@ class FaultRule:
         """Read one rule.
 
         Raises:
-            FaultError: an unknown key, kind or endpoint, or a probability outside 0 to 1.
+            FaultError: something unknown (key, kind, endpoint, parameter), a value that cannot be, or a kind at an
+                endpoint where nobody could see it.
         """
+        if not isinstance(data, Mapping):
+            raise FaultError(f"rule {number}: {data!r} is not an object")
         unknown = set(data) - _RULE_KEYS
         if unknown:
             raise FaultError(f"rule {number}: unknown key {sorted(unknown)[0]!r}; known are {sorted(_RULE_KEYS)}")
-        rule = cls(
-            where=str(data.get("where", "*")),
-            kind=str(data.get("kind", "")),
-            probability=float(data.get("probability", 1.0)),
-            times=_whole(data.get("times")),
-            after=_whole(data.get("after")) or 0,
-            match=None if data.get("match") is None else str(data["match"]),
-            max_per_key=_whole(data.get("max_per_key")),
-            params=dict(data.get("params") or {}),
-        )
-        if rule.kind not in KINDS:
-            raise FaultError(f"rule {number}: unknown kind {rule.kind!r}; known are {sorted(KINDS)}")
-        if not any(fnmatchcase(endpoint, rule.where) for endpoint in ENDPOINTS):
-            raise FaultError(f"rule {number}: {rule.where!r} names no endpoint; known are {list(ENDPOINTS)}")
-        if not 0 <= rule.probability <= 1:
-            raise FaultError(f"rule {number}: probability {rule.probability} is not between 0 and 1")
+        try:
+            rule = cls(
+                where=str(data.get("where", "*")),
+                kind=str(data.get("kind", "")),
+                probability=float(data.get("probability", 1.0)),
+                times=_whole(data.get("times")),
+                after=_whole(data.get("after")) or 0,
+                match=None if data.get("match") is None else str(data["match"]),
+                max_per_key=_whole(data.get("max_per_key")),
+                params=dict(data.get("params") or {}),
+            )
+        except (TypeError, ValueError) as error:
+            raise FaultError(f"rule {number}: {error}") from error
+        rule._check(number)
         return rule
+
+    def _check(self, number: int) -> None:
+        if self.kind not in KINDS:
+            raise FaultError(f"rule {number}: unknown kind {self.kind!r}; known are {sorted(KINDS)}")
+        if not any(fnmatchcase(endpoint, self.where) for endpoint in ENDPOINTS):
+            raise FaultError(f"rule {number}: {self.where!r} names no endpoint; known are {list(ENDPOINTS)}")
+        only = _ONLY.get(self.kind)
+        if only is not None and not fnmatchcase(only, self.where):
+            raise FaultError(f"rule {number}: {self.kind} can only be seen at {only!r}, not at {self.where!r}")
+        if not 0 <= self.probability <= 1:
+            raise FaultError(f"rule {number}: probability {self.probability} is not between 0 and 1")
+        for name, value in self.params.items():
+            wanted = _PARAMS.get(name)
+            if wanted is None:
+                raise FaultError(f"rule {number}: unknown parameter {name!r}; known are {sorted(_PARAMS)}")
+            if not isinstance(value, wanted) or isinstance(value, bool) is not (wanted is bool):
+                raise FaultError(f"rule {number}: parameter {name!r} cannot be {value!r}")
 
     def to_json(self) -> dict[str, Any]:
         """The rule as JSON that `from_json` reads back."""
         return {
             "where": self.where,
             "kind": self.kind,
-            "probability": Decimal(str(self.probability)),
+            "probability": _exact(self.probability),
             "times": self.times,
             "after": self.after,
             "match": self.match,
             "max_per_key": self.max_per_key,
-            "params": dict(self.params),
+            "params": {name: _exact(value) for name, value in self.params.items()},
         }
 
 
@@ -162,6 +205,32 @@ class Hit:
         return None if found is None else (int(found[1]), found[2] == "after")
 
 
+class _Rules:
+    """Rules of one endpoint, found by the call's key: a plan may hold one rule for each of a thousand orders."""
+
+    def __init__(self) -> None:
+        self._any: list[tuple[int, FaultRule]] = []
+        self._exact: dict[str, list[tuple[int, FaultRule]]] = {}
+        self._globs: list[tuple[int, FaultRule, re.Pattern[str]]] = []
+
+    def add(self, number: int, rule: FaultRule) -> None:
+        """Take a rule in."""
+        if rule.match is None:
+            self._any.append((number, rule))
+        elif _GLOB.search(rule.match):
+            self._globs.append((number, rule, re.compile(translate(rule.match))))
+        else:
+            self._exact.setdefault(rule.match, []).append((number, rule))
+
+    def of(self, key: str) -> list[tuple[int, FaultRule]]:
+        """The rules whose `match` fits this key, in their order in the plan."""
+        exact = self._exact.get(key, ())
+        if not exact and not self._globs:
+            return self._any
+        fitting = [(number, rule) for number, rule, pattern in self._globs if pattern.match(key)]
+        return sorted([*self._any, *exact, *fitting], key=itemgetter(0))
+
+
 class FaultPlan:
     """A seeded list of rules and the memory of what they have done.
 
@@ -182,12 +251,16 @@ class FaultPlan:
         self._seen: Counter[tuple[int, str, str]] = Counter()
         self._key_hits: Counter[tuple[int, str, str]] = Counter()
         self._broken: Counter[tuple[str, str]] = Counter()
-        self._breaking = self._by_endpoint(BREAKING)
-        self._shaping = {
-            (endpoint, kind): found
-            for kind in SHAPING
-            for endpoint, found in self._by_endpoint(frozenset([kind])).items()
-        }
+        self._breaking: dict[str, _Rules] = {}
+        self._shaping: dict[tuple[str, str], _Rules] = {}
+        for number, rule in enumerate(self.rules):
+            for endpoint in ENDPOINTS:
+                if not fnmatchcase(endpoint, rule.where):
+                    continue
+                if rule.kind in BREAKING:
+                    self._breaking.setdefault(endpoint, _Rules()).add(number, rule)
+                else:
+                    self._shaping.setdefault((endpoint, rule.kind), _Rules()).add(number, rule)
 
     @classmethod
     def from_json(cls, data: Any) -> Self:
@@ -200,8 +273,14 @@ class FaultPlan:
             data = {"rules": data}
         if not isinstance(data, dict) or set(data) - {"seed", "max_per_key", "rules"}:
             raise FaultError("a fault plan is a list of rules, or an object with seed, max_per_key and rules")
-        rules = [FaultRule.from_json(rule, number) for number, rule in enumerate(data.get("rules", []))]
-        return cls(rules, seed=int(data.get("seed", 0)), max_per_key=_whole(data.get("max_per_key")))
+        given = data.get("rules", [])
+        if not isinstance(given, list):
+            raise FaultError("rules is not a list")
+        rules = [FaultRule.from_json(rule, number) for number, rule in enumerate(given)]
+        try:
+            return cls(rules, seed=int(data.get("seed", 0)), max_per_key=_whole(data.get("max_per_key")))
+        except (TypeError, ValueError) as error:
+            raise FaultError(f"seed and max_per_key are whole numbers: {error}") from error
 
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON that `from_json` reads back."""
@@ -214,32 +293,42 @@ class FaultPlan:
     def breaking(self, endpoint: str, key: str) -> Hit | None:
         """Draw the fault that spoils this call's answer, if any."""
         rules = self._breaking.get(endpoint)
-        if not rules:
+        if rules is None:
             return None
         capped = self.max_per_key is not None and endpoint != "events"
         if capped and self._broken[endpoint, key] >= (self.max_per_key or 0):
             return None
-        hit = self._first(rules, endpoint, key)
+        hit = self._first(rules.of(key), endpoint, key)
         if hit is not None:
             self._broken[endpoint, key] += 1
         return hit
 
-    def shaping(self, endpoint: str, key: str, kind: str) -> Hit | None:
-        """Draw the fault `kind` for this call. Call it only where the fault would be seen, for each draw counts."""
-        rules = self._shaping.get((endpoint, kind))
-        return self._first(rules, endpoint, key) if rules else None
+    def shaping(
+        self, endpoint: str, key: str, kind: str, fits: Callable[[Mapping[str, Any]], bool] | None = None
+    ) -> Hit | None:
+        """Draw the fault `kind` for this call. Call it only where the fault would be seen, for each draw counts.
+
+        Args:
+            endpoint: name of the endpoint.
+            key: order id or reference.
+            kind: the kind wanted.
+            fits: tells from a rule's params whether the rule would be seen in this call; others are not drawn.
+        """
+        known = self._shaping.get((endpoint, kind))
+        if known is None:
+            return None
+        rules = known.of(key)
+        if fits is not None:
+            rules = [(number, rule) for number, rule in rules if fits(rule.params)]
+        return self._first(rules, endpoint, key)
+
+    def has(self, endpoint: str, kind: str) -> bool:
+        """Whether any rule of this shaping kind concerns this endpoint."""
+        return (endpoint, kind) in self._shaping
 
     def shapes(self, endpoint: str) -> bool:
         """Whether any shaping rule concerns this endpoint."""
         return any((endpoint, kind) in self._shaping for kind in SHAPING)
-
-    def _by_endpoint(self, kinds: frozenset[str]) -> dict[str, list[tuple[int, FaultRule]]]:
-        found: dict[str, list[tuple[int, FaultRule]]] = {}
-        for number, rule in enumerate(self.rules):
-            for endpoint in ENDPOINTS:
-                if rule.kind in kinds and fnmatchcase(endpoint, rule.where):
-                    found.setdefault(endpoint, []).append((number, rule))
-        return found
 
     def _first(self, rules: list[tuple[int, FaultRule]], endpoint: str, key: str) -> Hit | None:
         for number, rule in rules:
@@ -252,8 +341,6 @@ class FaultPlan:
 
     def _applies(self, number: int, rule: FaultRule, endpoint: str, key: str) -> bool:
         if rule.times is not None and self._hits[number] >= rule.times:
-            return False
-        if rule.match is not None and not fnmatchcase(key, rule.match):
             return False
         if rule.max_per_key is not None and self._key_hits[number, endpoint, key] >= rule.max_per_key:
             return False
@@ -275,3 +362,8 @@ def _uniform(*parts: object) -> float:
 
 def _whole(value: Any) -> int | None:
     return None if value is None else int(value)
+
+
+def _exact(value: Any) -> Any:
+    """A float as the decimal number it was written as, for the encoder takes no floats."""
+    return Decimal(str(value)) if isinstance(value, float) else value

@@ -6,12 +6,21 @@ The standard encoder turns `Decimal` into a float or refuses it; amounts must le
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from json.encoder import encode_basestring
 from typing import Any, TypeAlias
 
 Json: TypeAlias = Any
 """A JSON value; numbers with a fraction are `Decimal`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """JSON that is written already; `dumps` puts it in as it stands."""
+
+    encoded: bytes
+
 
 _quote: Callable[[str], str] = encode_basestring
 
@@ -20,7 +29,7 @@ def dumps(value: Json) -> bytes:
     """Write `value` as compact UTF-8 JSON.
 
     Args:
-        value: dicts with string keys, lists, tuples, str, int, bool, None and Decimal.
+        value: dicts with string keys, lists, tuples, str, int, bool, None, Decimal and Raw.
 
     Returns:
         The text as bytes.
@@ -64,6 +73,8 @@ def _write(value: Json, put: Callable[[str], object]) -> None:
             _write(item, put)
             separator = ","
         put("]" if separator == "," else "[]")
+    elif isinstance(value, Raw):
+        put(value.encoded.decode("utf-8"))
     else:
         raise TypeError(f"{type(value).__name__} cannot be written as JSON here")
 

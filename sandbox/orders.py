@@ -11,6 +11,7 @@ import random
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
 from typing import Any
 
 from sandbox.catalog import CARRIERS, COUPONS, NOTES, PAYMENTS, PRODUCTS, Product
@@ -24,6 +25,9 @@ CANARY_DOMAIN = "canary-buyer.example"
 
 CANARY_PHONE = "999555"
 """Digits in every generated telephone number, for the same search."""
+
+BASES = ("USD", "EUR", "GBP")
+"""Merchants' currencies, for which every document has an exchange rate."""
 
 _ALPHANUMERIC = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _ZERO = Decimal(0)
@@ -50,6 +54,7 @@ HUGE = Shape(150, 220)
 TINY = Shape(1, 1, tiny=True)
 
 
+@cache
 def minor_unit(currency: str) -> Decimal:
     """The smallest amount of a currency, for example `0.01` or `1`."""
     return Decimal(1).scaleb(-exponent(currency))
@@ -214,7 +219,7 @@ def _order_discounts(rng: random.Random, goods: Decimal, currency: str) -> list[
 def _exchange_rates(rng: random.Random, currency: str) -> Document:
     """Units of the buyer's currency for one unit of each base."""
     rates = {}
-    for base in ("USD", "EUR", "GBP"):
+    for base in BASES:
         if base != currency:
             rate = (PER_USD[currency] / PER_USD[base]).quantize(Decimal("0.000001"), rounding=ROUND_HALF_UP)
             rates[base] = {"rate": rate.normalize() + 0}

@@ -12,6 +12,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+_MUCH = 64 * 1024
 # Linger on, zero seconds: close() then sends RST instead of FIN and drops what is still unsent.
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
@@ -55,12 +56,49 @@ class Breaker:
         self._transport.close()
 
 
+class JoiningTransport:
+    """A transport that sends what is written in one go together: an answer's head and body are one packet, not two.
+
+    Args:
+        inner: the connection's own transport.
+        loop: the running loop.
+    """
+
+    def __init__(self, inner: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._inner = inner
+        self._loop = loop
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def write(self, data: bytes) -> None:
+        """Keep data until the loop's next turn, or until there is much of it."""
+        if not self._parts:
+            self._loop.call_soon(self._flush)
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size > _MUCH:
+            self._flush()
+
+    def close(self) -> None:
+        """Close once everything written is sent."""
+        self._flush()
+        self._inner.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def _flush(self) -> None:
+        if self._parts:
+            data, self._parts, self._size = b"".join(self._parts), [], 0
+            self._inner.write(data)
+
+
 class BreakableProtocol(H11Protocol):
     """`H11Protocol` with a `Breaker` in every scope and a count of requests in flight."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept the connection and prepare its breaker."""
-        super().connection_made(transport)
+        super().connection_made(JoiningTransport(transport, self.loop))  # type: ignore[arg-type]
         breaker = Breaker(transport)
         inner = self.app
         # A middleware may stand around the application, so the count is looked for on the configured one.
@@ -75,7 +113,9 @@ class BreakableProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in, counting a request from its first one. The control plane's own calls are not counted."""
-        if not self._busy and b" /_sandbox" not in data[:24]:
+        # After an early answer, such as 401, the rest of that request's body still comes in: no new request.
+        new = not self._busy and repr(self.conn.their_state) == "IDLE"
+        if new and b" /_sandbox" not in data[:24]:
             self._busy = True
             self._in_flight.enter()
         super().data_received(data)

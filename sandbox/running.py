@@ -9,8 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import httpx
+
+from sandbox.presets import PRESETS
 
 GLOPAL_KEY = "GL.canary-sandbox-key-7f3a"
 STORE_TOKEN = "canary-store-token-91bc"  # noqa: S105 - a made-up token for the simulated store
@@ -44,17 +47,20 @@ class RunningSandbox:
         store_port: int = 0,
         hours: float = 24.0,
     ) -> None:
+        # The process runs in another folder, where relative paths would mean other files.
+        plan = faults if faults in PRESETS else str(Path(faults).resolve())
         self._arguments = [
-            *("--orders", str(orders), "--seed", str(seed), "--mix", mix, "--faults", faults, "--hours", str(hours)),
+            *("--orders", str(orders), "--seed", str(seed), "--mix", mix, "--faults", plan, "--hours", str(hours)),
+            *("--token", GLOPAL_KEY, "--store-token", STORE_TOKEN),
             *("--glopal-port", str(glopal_port), "--store-port", str(store_port)),
             *(part for store_id in store_ids for part in ("--store-id", store_id)),
-            *(("--state", str(state)) if state is not None else ()),
+            *(("--state", str(state.resolve())) if state is not None else ()),
         ]
         self.store_id = store_ids[0]
         self.glopal_url = ""
         self.store_url = ""
         self._process: subprocess.Popen[str] | None = None
-        self._http = httpx.Client(timeout=60.0, trust_env=False)
+        self._http: httpx.Client | None = None
 
     @property
     def pid(self) -> int:
@@ -73,21 +79,22 @@ class RunningSandbox:
         Raises:
             RuntimeError: it ended at once; its own words are on standard error.
         """
-        environment = {**os.environ, "SANDBOX_GLOPAL_KEY": GLOPAL_KEY, "SANDBOX_STORE_TOKEN": STORE_TOKEN}
-        root = Path(__file__).resolve().parent.parent
-        environment["PYTHONPATH"] = os.pathsep.join([str(root), environment.get("PYTHONPATH", "")]).rstrip(os.pathsep)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "sandbox", *self._arguments],
+            [sys.executable, "-m", "sandbox", *self._arguments, "--parent", str(os.getpid())],
             stdout=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
             text=True,
-            env=environment,
+            # From here `-m sandbox` finds this very package, installed or not.
+            cwd=Path(__file__).resolve().parent.parent,
         )
         line = self._process.stdout.readline() if self._process.stdout is not None else ""
         if not line:
-            raise RuntimeError(f"the sandbox did not start (exit code {self._process.wait()})")
+            code = self._process.wait()
+            self._let_go()
+            raise RuntimeError(f"the sandbox did not start (exit code {code})")
         addresses = json.loads(line)
         self.glopal_url, self.store_url = addresses["glopal"], addresses["store"]
+        self._http = httpx.Client(timeout=60.0, trust_env=False)
         return self
 
     def stop(self) -> None:
@@ -106,10 +113,15 @@ class RunningSandbox:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-            if self._process.stdout is not None:
-                self._process.stdout.close()
-            self._process = None
-        self._http.close()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._process is not None and self._process.stdout is not None:
+            self._process.stdout.close()
+        self._process = None
+        if self._http is not None:
+            self._http.close()
+            self._http = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -120,6 +132,8 @@ class RunningSandbox:
         self.stop()
 
     def _ask(self, method: str, base: str, path: str, body: Any = None) -> Any:
+        if self._http is None:
+            raise RuntimeError("the sandbox is not running")
         answer = self._http.request(method, f"{base}/_sandbox/{path}", json=body)
         answer.raise_for_status()
         return answer.json()
@@ -134,24 +148,27 @@ class RunningSandbox:
         """Move an order as Glopal would."""
         self._ask("POST", self.glopal_url, "advance", {"order_id": order_id, "status": status, "store_id": store_id})
 
-    def document(self, order_id: str) -> dict[str, Any]:
+    def document(self, order_id: str, store_id: str = "") -> dict[str, Any]:
         """An order's document, without counting as a read. Amounts come as JSON numbers."""
-        answer = self._http.get(f"{self.glopal_url}/_sandbox/document", params={"order_id": order_id})
-        answer.raise_for_status()
-        found: dict[str, Any] = answer.json()
+        query = urlencode({"order_id": order_id, "store_id": store_id})
+        found: dict[str, Any] = self._ask("GET", self.glopal_url, f"document?{query}")
         return found
 
     def change(self, order_id: str, document: dict[str, Any] | None = None, **more: Any) -> None:
-        """Change an order behind everybody's back. `more`: `status`, `external`, `shipped`."""
+        """Change an order behind everybody's back. `more`: `status`, `external`, `shipped`, `remove`, `store_id`.
+
+        `status`, `external` and `id` inside `document` are shown to callers while the order itself stays what it is;
+        `remove` lists keys of the document to drop.
+        """
         self._ask("POST", self.glopal_url, "change", {"order_id": order_id, "document": document or {}, **more})
 
     def inject(self, events: list[Any], before_end: int = 0) -> None:
         """Put raw events into the feed; `event_id` NEW gets a fresh id."""
         self._ask("POST", self.glopal_url, "events", {"events": events, "before_end": before_end})
 
-    def feed(self) -> list[dict[str, Any]]:
+    def feed(self, store_id: str = "") -> list[dict[str, Any]]:
         """The whole feed in its order, each event with `hidden` and `was_hidden`."""
-        found: list[dict[str, Any]] = self._ask("GET", self.glopal_url, "feed")
+        found: list[dict[str, Any]] = self._ask("GET", self.glopal_url, f"feed?{urlencode({'store_id': store_id})}")
         return found
 
     def happen(self) -> dict[str, int]:

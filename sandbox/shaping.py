@@ -10,6 +10,8 @@ _DEFAULT_MISSING = {
     "accept": "status",
     "cancel": "status",
     "store.find": "orders",
+    "store.note": "ok",
+    "store.ping": "ok",
 }
 
 

@@ -2,17 +2,18 @@
 
 import re
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from starlette.types import ASGIApp, Receive, Scope, Send
-
+from sandbox.asgi import ASGIApp, Receive, Scope, Send
 from sandbox.jsontext import Json, dumps, loads
 from sandbox.protocol import InFlight
 from sandbox.wire import Reply, TooLarge, Wire, read_body, send_reply
 
 _ONE = re.compile(r"^/orders/([^/]+)(?:/(release|cancel|notes))?$")
+_OUTAGE_WAIT = 1
 _NAMES = {None: "store.read", "release": "store.release", "cancel": "store.cancel", "notes": "store.note"}
 
 
@@ -64,6 +65,7 @@ class SandboxStore:
         self.in_flight = InFlight()
         self.orders: dict[str, StoreOrder] = {}
         self.by_reference: dict[str, list[str]] = {}
+        self.numbers = 0
         self.idempotent = True
         self.outage = False
         self.fixed_skus: set[str] = set()
@@ -77,8 +79,11 @@ class SandboxStore:
                 await self.control(scope, receive, send)
             return
         if self.outage:
-            self.wire.traffic.arrive("store.outage", "")
-            await send_reply(send, self.wire.error(503, "unavailable", "Closed for repairs", 1))
+            traffic = self.wire.traffic
+            traffic.arrive("store.outage", "")
+            traffic.ask_to_wait("store.outage", "", _OUTAGE_WAIT)
+            traffic.leave("store.outage", "503")
+            await send_reply(send, self.wire.error(503, "unavailable", "Closed for repairs", _OUTAGE_WAIT))
             return
         if not self.wire.authenticated(scope):
             await send_reply(send, self.wire.error(401, "unauthorized", "Missing or wrong token"))
@@ -116,25 +121,38 @@ class SandboxStore:
         if given is None or not isinstance(order, dict) or not isinstance(given.get("hold"), bool):
             return self.wire.error(422, "invalid_order", "reference, hold and order are required")
         reference = str(given.get("reference", ""))
-        key = next((value.decode() for name, value in scope["headers"] if name == b"idempotency-key"), "")
+        key = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"idempotency-key"), "")
         if not reference or key != reference:
             return self.wire.error(422, "invalid_order", "Idempotency-Key must equal reference")
+        lines = order.get("lines", [])
+        amounts = (order.get("currency"), order.get("total"))
+        if not isinstance(lines, list) or not all(isinstance(value, str) for value in amounts):
+            return self.wire.error(422, "invalid_order", "lines, currency or total cannot be read")
         existing = [self.orders[i] for i in self.by_reference.get(reference, [])]
         if existing and self.idempotent:
             known = existing[0]
-            if (known.currency, known.total) != (str(order.get("currency")), str(order.get("total"))):
+            if (known.currency, known.total) != amounts:
                 return self.wire.error(409, "reference_conflict", "This reference has another total")
             return Reply(200, dumps({"order": known.to_json()}))
-        skus = [str(line.get("sku", "")) for line in order.get("lines", []) if isinstance(line, dict)]
-        for sku in skus:
+        skus = [str(line.get("sku", "")) if isinstance(line, dict) else "" for line in lines]
+        refused = self._refused(skus)
+        if refused is not None:
+            return refused
+        return Reply(201, dumps({"order": self._new(reference, given["hold"], order, skus).to_json()}))
+
+    def _refused(self, skus: list[str]) -> Reply | None:
+        for number, sku in enumerate(skus):
             for prefix, code in (("UNKNOWN-", "unknown_sku"), ("NOSTOCK-", "out_of_stock")):
                 if sku.startswith(prefix) and sku not in self.fixed_skus:
-                    body = {"error": {"code": code, "message": f"SKU {sku}", "field": "lines", "sku": sku}}
+                    field = f"lines[{number}].sku"
+                    body = {"error": {"code": code, "message": f"SKU {sku}", "field": field, "sku": sku}}
                     return Reply(422, dumps(body))
-        return Reply(201, dumps({"order": self._new(reference, bool(given["hold"]), order, skus).to_json()}))
+        return None
 
     def _new(self, reference: str, hold: bool, order: dict[str, Any], skus: list[str]) -> StoreOrder:
-        number = len(self.orders) + 1
+        # Counted, not taken from the number of orders: after a deletion that would give a number out twice.
+        self.numbers += 1
+        number = self.numbers
         made = StoreOrder(
             id=f"so_{number:06d}",
             number=str(100000 + number),
@@ -156,12 +174,14 @@ class SandboxStore:
 
     def _lags(self, order: StoreOrder) -> bool:
         order.lookups += 1
-        hit = self.wire.plan.shaping("store.find", order.reference, "lookup_lag")
-        if hit is None:
-            return False
-        by_calls = "calls" in hit.params and order.lookups <= int(hit.number("calls", 1))
-        by_time = "seconds" in hit.params and time.monotonic() - order.created < hit.number("seconds", 1)
-        return by_calls or by_time
+        age = time.monotonic() - order.created
+
+        def fits(params: Mapping[str, Any]) -> bool:
+            by_time = "seconds" in params and age < params["seconds"]
+            counted = "calls" in params or "seconds" not in params
+            return by_time or (counted and order.lookups <= params.get("calls", 1))
+
+        return self.wire.plan.shaping("store.find", order.reference, "lookup_lag", fits) is not None
 
     def _one(self, order: StoreOrder | None, action: str | None, given: dict[str, Any] | None) -> Reply:
         if order is None:
@@ -194,15 +214,34 @@ class SandboxStore:
 
     def to_state(self) -> Json:
         """All of it, to be loaded again."""
-        return {"orders": [{**order.to_json(), "skus": order.skus} for order in self.orders.values()]}
+        kept = [{**asdict(order), "created": None} for order in self.orders.values()]
+        return {
+            "orders": kept,
+            "by_reference": self.by_reference,
+            "numbers": self.numbers,
+            "idempotent": self.idempotent,
+            "outage": self.outage,
+            "fixed_skus": sorted(self.fixed_skus),
+        }
 
     def load(self, state: Json) -> None:
-        """Take over what `to_state` wrote."""
-        self.orders, self.by_reference = {}, {}
-        for saved in state["orders"]:
-            order = StoreOrder(**saved)
-            self.orders[order.id] = order
-            self.by_reference.setdefault(order.reference, []).append(order.id)
+        """Take over what `to_state` wrote; what an older state lacks takes its first value."""
+        # The clock of `created` died with the process: nothing lags by time any more.
+        self.orders = {saved["id"]: StoreOrder(**{**saved, "created": 0.0}) for saved in state["orders"]}
+        self.by_reference = state.get("by_reference", {})
+        if not self.by_reference:
+            for order in self.orders.values():
+                self.by_reference.setdefault(order.reference, []).append(order.id)
+        self.numbers = state.get("numbers", len(self.orders))
+        self.idempotent, self.outage = state.get("idempotent", True), state.get("outage", False)
+        self.fixed_skus = set(state.get("fixed_skus", []))
+
+    def reset(self) -> None:
+        """Begin anew: no orders, no faults, no traffic."""
+        self.orders, self.by_reference, self.numbers = {}, {}, 0
+        self.idempotent, self.outage, self.fixed_skus = True, False, set()
+        self.wire.reset()
+        self.in_flight.peak = self.in_flight.now
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

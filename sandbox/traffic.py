@@ -69,12 +69,3 @@ class Traffic:
                 "early_calls": list(self.early_calls),
             },
         }
-
-    def load(self, saved: dict[str, Any]) -> None:
-        """Take the counters from saved books."""
-        self.calls = Counter(saved["calls"])
-        self.answers = Counter(saved["answers"])
-        self.retry_after_answers = saved["retry_after"]["answers"]
-        self.inside_same_key = saved["retry_after"]["calls_inside_same_key"]
-        self.inside_any = saved["retry_after"]["calls_inside_any"]
-        self.early_calls = list(saved["retry_after"]["early_calls"])

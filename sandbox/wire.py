@@ -8,8 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 
-from starlette.types import Receive, Scope, Send
-
+from sandbox.asgi import Receive, Scope, Send
 from sandbox.faults import FaultPlan, Hit
 from sandbox.jsontext import Json, dumps, loads
 from sandbox.protocol import Breaker
@@ -55,6 +54,10 @@ class Wire:
         self.closing = asyncio.Event()
         self._authorization = f"Bearer {token}".encode()
         self._error_body = error_body
+
+    def reset(self) -> None:
+        """Forget the fault plan and the traffic."""
+        self.plan, self.traffic = FaultPlan(), Traffic()
 
     def error(self, status: int, code: str, message: str, retry_after: float | None = None) -> Reply:
         """An error answer in this side's own form."""

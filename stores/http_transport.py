@@ -132,15 +132,10 @@ class Transport:
         self._base_url = base_url
         self._limits = limits
         self._pace = Pace(limits)
-        self._client = httpx.AsyncClient(
-            headers={**headers, "Accept": "application/json", "Accept-Encoding": "identity"},
-            # The one time limit is the hard one around the whole call; httpx's own would start anew with each chunk.
-            timeout=None,  # noqa: S113
-            limits=httpx.Limits(max_connections=limits.concurrency, keepalive_expiry=_KEEP_IDLE_SECONDS),
-            verify=_certificates(),
-            follow_redirects=False,
-            trust_env=False,
-        )
+        self._headers = {**headers, "Accept": "application/json", "Accept-Encoding": "identity"}
+        # One connection each: a pool looks at all of its connections twice a call, and with sixteen of them that is a
+        # third of what a call costs.
+        self._idle: list[httpx.AsyncClient] = []
 
     async def call(
         self,
@@ -164,23 +159,42 @@ class Transport:
             held = await pace.wait()
             if held is not None:
                 return Silence("the store asked to be left alone", sent=False, retry_after=held)
-            request = self._client.build_request(
-                method,
-                self._base_url + path,
-                params=params,
-                content=content,
-                headers={**(headers or {}), **({"Content-Type": "application/json"} if content is not None else {})},
-            )
-            reply = await self._exchange(request)
+            http = self._idle.pop() if self._idle else self._connection()
+            try:
+                request = http.build_request(
+                    method,
+                    self._base_url + path,
+                    params=params,
+                    content=content,
+                    headers={
+                        **(headers or {}),
+                        **({"Content-Type": "application/json"} if content is not None else {}),
+                    },
+                )
+                reply = await self._exchange(http, request)
+            finally:
+                self._idle.append(http)
             if isinstance(reply, Answer) and reply.status in (429, 503) and reply.retry_after is not None:
                 pace.hold(reply.retry_after)
             return reply
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._client.aclose()
+        while self._idle:
+            await self._idle.pop().aclose()
 
-    async def _exchange(self, request: httpx.Request) -> Reply:
+    def _connection(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            headers=self._headers,
+            # The one time limit is the hard one around the whole call; httpx's own would start anew with each chunk.
+            timeout=None,  # noqa: S113
+            limits=httpx.Limits(max_connections=1, keepalive_expiry=_KEEP_IDLE_SECONDS),
+            verify=_certificates(),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def _exchange(self, http: httpx.AsyncClient, request: httpx.Request) -> Reply:
         began = asyncio.Event()
 
         async def trace(step: str, info: Mapping[str, Any]) -> None:  # noqa: ARG001 - httpcore's signature
@@ -191,7 +205,7 @@ class Transport:
         head: httpx.Response | None = None
         try:
             async with asyncio.timeout(self._limits.timeout):
-                head = await self._client.send(request, stream=True)
+                head = await http.send(request, stream=True)
                 return await self._read(head)
         except TimeoutError:
             what = f"no complete answer within {self._limits.timeout:g} s"
@@ -218,5 +232,8 @@ class Transport:
 
 
 def _answer(head: httpx.Response, body: bytes, defect: str | None) -> Answer:
+    wish = head.headers.get("retry-after")
+    if wish is None:
+        return Answer(head.status_code, body, None, defect)
     now = parse_http_date(head.headers.get("date")) or utc_now()
-    return Answer(head.status_code, body, parse_retry_after(head.headers.get("retry-after"), now), defect)
+    return Answer(head.status_code, body, parse_retry_after(wish, now), defect)

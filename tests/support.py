@@ -9,10 +9,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg  # type: ignore[import-untyped]
+from sqlmodel import SQLModel
 
+import models.tables  # noqa: F401 - fills SQLModel.metadata
 from ledger import Ledger
 from ledger.migrate import migrate
 from models.settings import LedgerSettings
+
+_SHAPE = """SELECT string_agg(concat_ws('.', table_name, column_name, data_type), ',' ORDER BY table_name, column_name)
+    || (SELECT version_num FROM alembic_version) FROM information_schema.columns WHERE table_schema = 'public'"""
+_EMPTY = f"TRUNCATE {', '.join(sorted(SQLModel.metadata.tables))} RESTART IDENTITY CASCADE"
 
 
 class VirtualClock:
@@ -51,13 +57,13 @@ def assert_no_canary(*texts: object) -> None:
 
 
 class Databases:
-    """Makes databases; a ledger with tables is a copy of one that was migrated once."""
+    """Makes databases. Ledgers with tables are copied (SQLite) or emptied and used again (PostgreSQL)."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._numbers = itertools.count(1)
-        self._template: Path | None = None
-        self._templates: set[str] = set()
+        self._free: dict[str, list[str]] = {}
+        self._shapes: dict[str, str] = {}
 
     @staticmethod
     def settings(url: str, lease_seconds: float = 90.0) -> LedgerSettings:
@@ -81,21 +87,27 @@ class Databases:
                 await _migrate(f"sqlite+aiosqlite:///{template}")
             shutil.copyfile(template, self.folder / f"ledger{number}.db")
             return f"sqlite+aiosqlite:///{self.folder}/ledger{number}.db"
-        if socket not in self._templates:
-            await _sql(socket, "CREATE DATABASE ledger_template")
-            await _migrate(_postgres(socket, "ledger_template"))
-            self._templates.add(socket)
-        await _sql(socket, f"CREATE DATABASE ledger{number} TEMPLATE ledger_template")
-        return _postgres(socket, f"ledger{number}")
+        if free := self._free.setdefault(socket, []):
+            return free.pop()
+        await _sql(socket, f"CREATE DATABASE ledger{number}")
+        url = _postgres(socket, f"ledger{number}")
+        await _migrate(url)
+        self._shapes[url] = await _sql(socket, _SHAPE, f"ledger{number}")
+        return url
 
     async def drop(self, url: str) -> None:
-        """Remove a database and whoever is still connected to it."""
+        """Remove a database, or empty it for the next test when that left its tables as they were."""
         if url.startswith("sqlite"):
             for path in self.folder.glob(Path(url).name + "*"):
                 path.unlink()
             return
         place, socket = url.split("?host=")
-        await _sql(socket, f"DROP DATABASE IF EXISTS {place.rsplit('/', 1)[1]} WITH (FORCE)")
+        name = place.rsplit("/", 1)[1]
+        if url in self._shapes and self._shapes[url] == await _sql(socket, _SHAPE, name):
+            await _sql(socket, _EMPTY, name)
+            self._free[socket].append(url)
+        else:
+            await _sql(socket, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def close(self) -> None:
         """Nothing is kept."""
@@ -106,10 +118,13 @@ def _postgres(socket: str, name: str) -> str:
     return f"postgresql+asyncpg://postgres@/{name}?host={socket}"
 
 
-async def _sql(socket: str, statement: str) -> None:
-    connection = await asyncpg.connect(host=socket, user="postgres", database="postgres")
+async def _sql(socket: str, statement: str, database: str = "postgres") -> str:
+    """Run a statement; gives the first column of a query's first row."""
+    connection = await asyncpg.connect(host=socket, user="postgres", database=database)
     try:
-        await connection.execute(statement)
+        if statement.startswith("SELECT"):
+            return str(await connection.fetchval(statement))
+        return str(await connection.execute(statement))
     finally:
         await connection.close()
 

@@ -117,9 +117,7 @@ class Books:
 
     async def claim(self) -> None:
         """Hold every due order's lease."""
-        for order in await claim_due(
-            self.ledger, ACCOUNT, limit=100, import_on="ready", first_probe=RULES.first_probe
-        ):
+        for order in await claim_due(self.ledger, ACCOUNT, limit=100, import_on="ready", first_probe=RULES.first_probe):
             self.fences[order.source_order_id] = order.id
 
     async def step(self, order_id: str, step: Step, outcome: OutcomeKind, detail: str, **end: Any) -> None:
@@ -195,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: FakeGlopal
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+    def do_GET(self) -> None:
         """One answer."""
         body = b'{"events": [], "links": {}}'
         self.send_response_only(self.server.status)

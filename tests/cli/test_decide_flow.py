@@ -47,9 +47,7 @@ def test_a_dry_run_of_the_flow_writes_nothing(run: Run, books: Path) -> None:
         ({"order": "100-1"}, "settled"),
     ],
 )
-def test_what_the_form_lets_through_is_checked_again(
-    books: Path, parameters: dict[str, str], why_not: str
-) -> None:
+def test_what_the_form_lets_through_is_checked_again(books: Path, parameters: dict[str, str], why_not: str) -> None:
     """A decision that cannot be taken ends failed, with the reason, and changes nothing."""
     state = decided(**{"order": "100-2", "decision": "retry", "reason": "x", **parameters})
     assert (state.type, state.name) == (StateType.FAILED, "Not decided")

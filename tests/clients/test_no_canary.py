@@ -101,7 +101,7 @@ async def test_no_failure_shows_a_secret_or_a_buyer(kit: Kit, caplog: pytest.Log
             seen += [readable(outcome) for outcome in await every_call(client)]
         await kit.server.stop()
         seen += [readable(outcome) for outcome in await every_call(client)]
-        seen += [repr(client), repr(client._transport), repr(client._transport._http)]
+        seen += [repr(client), repr(client._transport), repr(client._transport._idle)]
     await kit.server.start()  # for the fixture, which stops it once more
     seen += [text for subject, bad in kit.kept.all for text in (subject, str(bad), repr(bad), bad.message)]
     seen += [caplog.text, *(repr(record.__dict__) for record in caplog.records)]

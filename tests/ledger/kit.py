@@ -85,7 +85,10 @@ async def claim(ledger: Ledger, limit: int = 100, rules: Rules = RULES) -> list[
 
 async def start(ledger: Ledger, step: Step, orders: Iterable[str] = ("100-1",), rules: Rules = RULES) -> list[Work]:
     """Begin a step of orders that this ledger holds already."""
-    return await begin(ledger, [await id_of(ledger, order) for order in orders], step, rules)
+    wanted = list(orders)
+    async with ledger.read() as session:
+        ids = await session.exec(select(SourceOrder.id).where(col(SourceOrder.source_order_id).in_(wanted)))
+        return await begin(ledger, sorted(row_id for row_id in ids if row_id is not None), step, rules)
 
 
 async def end(ledger: Ledger, *ends: StepEnd, rules: Rules = RULES) -> list[After]:
@@ -118,9 +121,10 @@ STORE = {"store_order_id": "7001", "store_order_number": "000092", "store_state"
 _FETCHED = {"document_status": "READY"}
 
 
-async def bring_to(ledger: Ledger, landing: Landing, order: str = "100-1") -> list[After]:
-    """Take a fresh READY order along the usual road to ``landing`` and leave it free for the next claim."""
-    await ready(ledger, order)
+async def bring_to(ledger: Ledger, landing: Landing, *orders: str) -> list[After]:
+    """Take fresh READY orders along the usual road to ``landing`` and leave them free for the next claim."""
+    orders = orders or ("100-1",)
+    await ready(ledger, *orders)
     road: Sequence[tuple[Step, Landing, dict[str, Any]]] = (
         (Step.FETCH, Landing.FETCHED, {"fields": dict(_FETCHED)}),
         (Step.INSERT, Landing.INSERTED, {"fields": dict(STORE)}),
@@ -129,10 +133,10 @@ async def bring_to(ledger: Ledger, landing: Landing, order: str = "100-1") -> li
     afters: list[After] = []
     await claim(ledger)
     for step, reached, more in road:
-        if (await row_of(ledger, order)).landing == landing.value:
+        if (await row_of(ledger, orders[0])).landing == landing.value:
             break
-        [work] = await start(ledger, step, [order])
-        afters = await end(ledger, done(work, reached, **more))
+        works = await start(ledger, step, orders)
+        afters = await end(ledger, *(done(work, reached, **more) for work in works))
     async with ledger.write() as session:
         await session.execute(text("UPDATE source_order SET lease_owner = NULL, lease_until = NULL"))
     return afters

@@ -6,13 +6,14 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from ledger import Ledger
 from ledger.leases import acquire_feed, claim_due, count_due, heartbeat, release_feed, release_orders
 from ledger.queries import due_steps, next_due
 from models.lifecycle import Landing, Step
 from models.outcome import OutcomeKind
+from models.tables import SourceOrder
 from tests.ledger.kit import (
     ACCOUNT,
     HOLDING,
@@ -167,7 +168,7 @@ async def test_orphaned_intents_become_unknown(
     landing: Landing,
     look: Step,
 ) -> None:
-    """After a kill between intent and outcome the next owner looks first, at the first probe's distance to the intent."""
+    """After a kill between intent and outcome the next owner looks first, when the first probe is due."""
     await bring_to(ledger, reached)
     await take(ledger, step)
     intent_at = clock.now
@@ -230,9 +231,7 @@ async def test_orders_without_a_step_are_put_to_rest(ledger: Ledger) -> None:
     """A row that is due by mistake is not claimed, and is not due any more."""
     await record(ledger, an_event("100-1", "order.received"))
     async with ledger.write() as session:
-        await session.execute(
-            text("UPDATE source_order SET due_at = :now"), {"now": ledger.clock() if not ledger.is_sqlite else "2020"}
-        )
+        await session.execute(update(SourceOrder).values(due_at=ledger.clock()))
 
     assert await claim(ledger) == []
     assert (await row_of(ledger)).due_at is None

@@ -26,7 +26,7 @@ SHAPED: dict[str, tuple[str, ...]] = {
 }
 # Faults that hold a whole side for a second each: once at an endpoint is enough.
 SIDE_WIDE = frozenset({"429"})
-_PARAMS: dict[str, dict[str, Any]] = {
+PARAMS: dict[str, dict[str, Any]] = {
     "429": {"retry_after": 1},
     "timeout_before": {"seconds": HOLD},
     "timeout_after": {"seconds": HOLD},
@@ -65,7 +65,7 @@ class Case:
 
     def _rule(self, world: World, order_id: str, endpoint: str, kind: str, times: int) -> dict[str, Any]:
         match = world.reference(order_id) if endpoint.startswith("store.") else order_id
-        return {"where": endpoint, "kind": kind, "match": match, "times": times, "params": _PARAMS.get(kind, {})}
+        return {"where": endpoint, "kind": kind, "match": match, "times": times, "params": PARAMS.get(kind, {})}
 
 
 def kinds_at(endpoint: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, Literal, cast
 
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -57,7 +58,7 @@ class Edges:
             raise Killed(name)
         self.crossings.append(name)
         hit = self.at == len(self.crossings) or (self.broken is None and self.where == name)
-        if not hit or (self.mode == "locked" and not name.startswith("before ledger.")):
+        if not hit or (self.mode == "locked" and not name.startswith(("before ledger.", "before read."))):
             return
         self.broken = name
         if self.mode == "locked":
@@ -69,21 +70,21 @@ class Edges:
         """Put the edges around an open runtime."""
         runtime.client = cast("GlopalClient", _Side(self, "glopal", runtime.client, _CLIENT))
         runtime.store = cast("Store", _Side(self, "store", runtime.store, _STORE))
-        for verb in ("write", "read"):
-            setattr(runtime.ledger, verb, self._around(getattr(runtime.ledger, verb)))
+        for verb, label in (("write", "ledger"), ("read", "read")):
+            setattr(runtime.ledger, verb, self._around(getattr(runtime.ledger, verb), label))
 
     def _around(
-        self, transaction: Callable[[], AbstractAsyncContextManager[AsyncSession]]
+        self, transaction: Callable[[], AbstractAsyncContextManager[AsyncSession]], label: str
     ) -> Callable[[], AbstractAsyncContextManager[AsyncSession]]:
         @asynccontextmanager
         async def crossed() -> AsyncIterator[AsyncSession]:
-            name = _verb()
-            self.cross(f"before ledger.{name}")
+            name = f"{label}.{_verb()}"
+            self.cross(f"before {name}")
             async with transaction() as session:
                 yield session
                 # Leaving the block commits; a process that is gone by now does not.
-                self.cross(f"inside ledger.{name}")
-            self.cross(f"after ledger.{name}")
+                self.cross(f"inside {name}")
+            self.cross(f"after {name}")
 
         return crossed
 
@@ -112,18 +113,34 @@ class _Side:
 
 
 def _verb() -> str:
-    """The ledger's function that opened the transaction, found on the stack."""
-    frame = sys._getframe(1)
+    """The function that opened the transaction, found on the stack, and the step that it is about."""
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         path = Path(frame.f_code.co_filename)
         if path.parent.name in ("ledger", "tasks", "flows") and path.name != "engine.py":
-            return frame.f_code.co_name.lstrip("_")
-        frame = frame.f_back  # type: ignore[assignment]
+            return frame.f_code.co_name.lstrip("_") + _step(frame)
+        frame = frame.f_back
     return "unknown"
+
+
+def _step(frame: FrameType) -> str:
+    given = frame.f_locals
+    if frame.f_code.co_name == "begin":
+        return f"({given['step'].value})"
+    if frame.f_code.co_name == "finish" and given["ends"]:
+        return f"({given['ends'][0].work.step.value})"
+    return ""
 
 
 async def last_breath(before: set[asyncio.Task[Any]]) -> None:
     """Wait until every task of a killed run has met its end at some edge."""
+    # A task of a dead process has nobody who would ask for its end.
+    asyncio.get_running_loop().set_exception_handler(_only_the_living)
     left = asyncio.all_tasks() - before
     if left:
         await asyncio.wait(left, timeout=10.0)
+
+
+def _only_the_living(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    if not isinstance(context.get("exception"), Killed):
+        loop.default_exception_handler(context)

@@ -74,7 +74,7 @@ async def gather(sandbox: RunningSandbox, ledger: Ledger, late: Iterable[str] = 
     return Evidence(
         glopal=glopal["merchants"][sandbox.store_id]["orders"],
         store=dict(by_reference),
-        feed=[_id_of(event) for event in feed if _id_of(event)],
+        feed=[_id_of(event) for event in feed if _id_of(event) and not _not_asked_for(event)],
         late={*late, *(_id_of(event) for event in feed if event["was_hidden"] or _invented(event))},
         rows=rows,
         lines=dict(lines),
@@ -87,6 +87,10 @@ async def gather(sandbox: RunningSandbox, ledger: Ledger, late: Iterable[str] = 
 
 def _id_of(event: dict[str, Any]) -> str:
     return str(event.get("event_id", ""))
+
+
+def _not_asked_for(event: dict[str, Any]) -> bool:
+    return str(event.get("event_name")).startswith("return.")
 
 
 def _invented(event: dict[str, Any]) -> bool:

@@ -12,20 +12,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import func
+from sqlalchemy import func, update
 from sqlmodel import col, select
 
 from clients.limiter import forget_limiters
 from flows.glopal import poll
 from flows.report import RunReport, final_state, headline, rows_of, summary_of
 from flows.settle import directly
-from ledger import Ledger
+from ledger import Ledger, LedgerUnavailable
 from ledger.policy import Decision, count_open, decide
 from ledger.queries import event_buckets
 from models.ids import AccountKey
 from models.lifecycle import ImportOn
 from models.settings import GlopalAccount, HttpStore, LedgerSettings, Limits, Policy, Secret, Settings
-from models.tables import SourceOrder
+from models.tables import FeedCursor, SourceOrder
 from sandbox.running import GLOPAL_KEY, STORE_TOKEN, RunningSandbox
 from tasks.runtime import Runtime, open_runtime, rules_of
 from tests.support import VirtualClock
@@ -75,6 +75,9 @@ class World:
     url: str
     options: Options = field(default_factory=Options)
     clock: VirtualClock = field(default_factory=VirtualClock)
+    stride: float = 15.0
+    jump_hours: float = 0.0
+    then: list[Options] = field(default_factory=list)
     late: set[str] = field(default_factory=set)
     said: list[str] = field(default_factory=list)
     reports: list[RunReport] = field(default_factory=list)
@@ -83,7 +86,7 @@ class World:
 
     # ------------------------------------------------------------------ the hub
 
-    def settings(self, options: Options | None = None) -> Settings:
+    def settings(self, options: Options | None = None, glopal_url: str | None = None) -> Settings:
         """The hub's settings, as its file would give them."""
         given = options or self.options
         limits = Limits(
@@ -105,7 +108,7 @@ class World:
         )
         account = GlopalAccount(
             store_id=self.sandbox.store_id,
-            base_url=self.sandbox.glopal_url,
+            base_url=glopal_url or self.sandbox.glopal_url,
             key=Secret(env=given.glopal_key),
             store="shop",
             base_currency="EUR",
@@ -131,13 +134,18 @@ class World:
         return self.key.reference(order_id)
 
     async def poll(
-        self, edges: Edges | None = None, *, options: Options | None = None, limit: int | None = None
+        self,
+        edges: Edges | None = None,
+        *,
+        options: Options | None = None,
+        limit: int | None = None,
+        glopal_url: str | None = None,
     ) -> RunReport | None:
         """One run of a new process; None when it was killed."""
         TALLY.polls += 1
         forget_limiters()
         before = asyncio.all_tasks()
-        async with open_runtime(self.settings(options), ACCOUNT, clock=self.clock) as runtime:
+        async with open_runtime(self.settings(options, glopal_url), ACCOUNT, clock=self.clock) as runtime:
             before |= asyncio.all_tasks()
             if edges is not None:
                 edges.attach(runtime)
@@ -154,11 +162,19 @@ class World:
         except Killed:
             assert edges is not None
             TALLY.kills += 1
-            TALLY.cells.add((_step_of(edges.broken or ""), f"killed {(edges.broken or '').split()[0]}"))
             if edges.broken == "after store.create":
                 TALLY.saw("killed_between_insert_and_record")
             await last_breath(before)
             return None
+        except LedgerUnavailable:
+            # A run that could not even claim or report: it fails as a whole, loudly, and the next one goes on.
+            assert edges is not None
+            assert edges.mode == "locked"
+            return None
+        finally:
+            if edges is not None and edges.broken is not None:
+                when, where = edges.broken.split()
+                TALLY.cells.add((where, "locked" if edges.mode == "locked" else f"killed {when}"))
 
     def _heard(self, report: RunReport) -> None:
         """Keep what a person would see of a run, to be searched for canaries."""
@@ -179,6 +195,11 @@ class World:
         rules = rules_of(self.settings().accounts[ACCOUNT])
         return await decide(self.checker, row_id or 0, decision, "trust test", rules)
 
+    async def lose_cursor(self) -> None:
+        """The provider forgot the event that our cursor names."""
+        async with self.checker.write() as session:
+            await session.execute(update(FeedCursor).values(cursor="GONE000000000000"))
+
     # ------------------------------------------------------------------ time
 
     async def wake_at(self) -> datetime | None:
@@ -191,19 +212,33 @@ class World:
             found: Any = (await session.exec(query)).one()
         return datetime.fromisoformat(found) if isinstance(found, str) else found
 
-    async def calm(self, *, happen: bool = False, most: int = 60, faults_off: bool = True) -> Evidence:
-        """Run until nothing is due and the feed has nothing new, then check every invariant."""
+    async def calm(
+        self, *, happen: bool = False, most: int = 60, faults_off: bool = False, edges: Edges | None = None
+    ) -> Evidence:
+        """Run until nothing is due and the feed has nothing new, then check every invariant.
+
+        Args:
+            happen: let the late things happen once all is calm, and calm down again.
+            most: runs within which that has to be reached.
+            faults_off: let the faults stop and the hidden events show once all is calm, and calm down again.
+            edges: put around every run until they break one.
+        """
         quiet = 0
         for _ in range(most):
-            report = await self.poll()
-            assert report is not None
+            report = await self.poll(edges if edges is not None and edges.broken is None else None)
+            if report is None:
+                await self.check()
+                await self._next_morning()
+                continue
             wake = await self.wake_at()
             if wake is not None:
                 quiet = 0
-                self.clock.now = max(self.clock.now, wake + timedelta(milliseconds=10))
+                # A little later than due, so that what is due at about the same time shares a run.
+                self.clock.now = max(self.clock.now, wake + timedelta(seconds=self.stride))
                 continue
             self.clock.forward(LEASE + 1)
-            well = report.pulled is not None and not report.pulled.problem and report.pulled.new == 0
+            # A run that did something may have made the provider say something.
+            well = report.pulled is not None and report.pulled.new == 0 and not report.tally.claimed
             quiet = quiet + 1 if well else 0
             if quiet and faults_off:
                 # The faults stop now, what was hidden shows, and the hub has to find its way without help.
@@ -220,6 +255,17 @@ class World:
         seen = await self.evidence()
         rest = {row.source_order_id: (row.landing, row.due_at, row.attempts) for row in seen.rows.values() if row.due_at}
         raise AssertionError(f"L1: not calm after {most} polls: {rest}; {self.reports[-1].problems}")
+
+    async def _next_morning(self) -> None:
+        """After a kill: the lease runs out, the clock may jump, and the next runs may have trouble of their own."""
+        self.clock.forward(LEASE + 1, hours=self.jump_hours)
+        for options in self.then:
+            report = await self.poll(options=options)
+            assert report is not None
+            if options.glopal_key == WRONG_ENV:
+                assert report.feed_problem, "a run with a dead key says so"
+            assert not report.tally.parked, "dead credentials park nothing"
+            await self.check()
 
     # ------------------------------------------------------------------ proof
 
@@ -289,6 +335,11 @@ class World:
         """Other options for one run."""
         return replace(self.options, **changes)
 
+    def fault(self, where: str, kind: str, **rule: Any) -> None:
+        """Add nothing but this fault to both sides."""
+        self.collect()
+        self.sandbox.faults([{"where": where, "kind": kind, **rule}])
+
     async def close(self) -> None:
         """Count what the sandbox did and let go of the ledger."""
         self.collect()
@@ -296,10 +347,6 @@ class World:
         TALLY.orders += len(self.sandbox.orders())
         if self._checker is not None:
             await self._checker.dispose()
-
-
-def _step_of(crossing: str) -> str:
-    return crossing.split()[-1] if crossing else ""
 
 
 def no_canary_logged(records: Iterable[logging.LogRecord]) -> None:
