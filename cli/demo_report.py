@@ -107,8 +107,11 @@ def _show_trouble(work: Work, world: World) -> None:
     later = ", ".join(f"{number} {name}" for name, number in work.happened.items() if number)
     lines = [
         ("faults injected", f"{sum(faults.values())} in {sum(world.calls().values())} calls: {kinds or 'none'}"),
-        ("outcome unknown", f"{work.unknown} calls; each was looked into before anything else was done"),
-        ("not yet possible", f"{work.retried} calls, tried again"),
+        (
+            "outcome unknown",
+            work.unknown and f"{work.unknown} calls; each was looked into before anything else was done",
+        ),
+        ("not yet possible", work.retried and f"{work.retried} calls, tried again"),
         ("later at Glopal", later),
     ]
     table = Table(title="What was in the way", title_justify="left", box=None, show_header=False, pad_edge=False)

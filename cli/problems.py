@@ -18,7 +18,7 @@ from pydantic_settings import SettingsError
 from clients.redaction import redact
 from models.currencies import EXPONENTS
 from models.outcome import ConfigurationError
-from models.settings import GlopalAccount, LedgerSettings, Secret, Settings, StoreSettings, _misfits, config_file
+from models.settings import GlopalAccount, LedgerSettings, Secret, Settings, StoreSettings, misfits, config_file
 
 EXAMPLE = "crossdock.example.toml"
 # What a section says first when several are wrong at once is not repeated by the checks between sections.
@@ -237,7 +237,7 @@ def _between(data: Mapping[str, Any]) -> list[str]:
     named = data.get("stores")
     there = set(named) if isinstance(named, dict) else set()
     # A store section that is there and wrong was told about already.
-    return [text for text in _misfits(settings) if not any(f"no [stores.{name}]" in text for name in there)]
+    return [text for text in misfits(settings) if not any(f"no [stores.{name}]" in text for name in there)]
 
 
 def _valid(adapter: TypeAdapter[Any], sections: object) -> dict[str, Any]:

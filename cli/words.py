@@ -17,7 +17,7 @@ LANDINGS = {
     Landing.ACCEPTED: "in the store and accepted at the provider",
     Landing.STORE_CANCELLED: "cancelled in the store",
     Landing.SOURCE_CANCEL_UNKNOWN: "cancelling it at the provider got no clear answer; the provider is asked again",
-    Landing.CANCELLED: "cancelled; no live store order",
+    Landing.CANCELLED: "no live store order is left",
 }
 STATUSES = {
     SourceStatus.UNSEEN: "not told yet",

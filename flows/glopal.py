@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from prefect import flow
@@ -70,6 +69,7 @@ async def _pull(runtime: Runtime, report: RunReport, call: Call) -> None:
         report.feed_problem = str(error)
     else:
         report.pulled = pulled
+        report.tally.parked += pulled.parked
 
 
 async def _policy(runtime: Runtime) -> list[Told]:
@@ -85,13 +85,11 @@ async def _close(runtime: Runtime, report: RunReport) -> None:
     report.buckets = await count_open(runtime.ledger, runtime.key)
     report.parked = await parked_orders(runtime.ledger, runtime.key)
     report.http_calls = dict(runtime.client.calls)
-    recent = runtime.ledger.clock() - timedelta(hours=24)
     fresh = set(report.tally.parked)
-    if fresh:
-        report.told += [
-            Told("crossdock.order.parked", 0, entry.source_order_id, str(runtime.key), entry.code, entry.reason)
-            for entry in report.parked[: len(fresh)]
-            if entry.since >= recent
-        ]
+    report.told += [
+        Told("crossdock.order.parked", entry.id, entry.source_order_id, str(runtime.key), entry.code, entry.reason)
+        for entry in report.parked
+        if entry.id in fresh
+    ]
     tell(report.told)
     await publish(report, runtime.name)

@@ -210,7 +210,7 @@ async def publish(report: RunReport, slug: str) -> None:
     logger.info("%s", headline(report))
     for problem in report.problems:
         logger.warning("%s", problem)
-    for entry in report.parked[: len(set(report.tally.parked))]:
+    for entry in (entry for entry in report.parked if entry.id in set(report.tally.parked)):
         logger.warning("parked: order %s: %s", entry.source_order_id, entry.reason)
     await acreate_table_artifact(table=rows_of(report), key=f"orders-{slug}", description=headline(report))
     await acreate_markdown_artifact(markdown=summary_of(report), key=f"summary-{slug}", description=headline(report))

@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncSession as CoreSession
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from ledger import sqlite_driver
 from models.outcome import CrossdockError
 from models.settings import LedgerSettings
 from models.time import utc_now
@@ -154,9 +155,8 @@ def _engine(url: str) -> AsyncEngine:
     logging.getLogger("aiosqlite").setLevel(logging.INFO)
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_async_engine(
-        url, pool_size=5, max_overflow=10, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS}
-    )
+    arguments = {"timeout": BUSY_SECONDS, "async_creator_fn": sqlite_driver.connect}
+    engine = create_async_engine(url, pool_size=5, max_overflow=10, hide_parameters=True, connect_args=arguments)
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine

@@ -41,6 +41,7 @@ class Recorded:
     orders: int = 0
     cursor_moved: bool = False
     bad: list[str] = field(default_factory=list)
+    parked: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ async def record_page(
                 raise AssertionError("the cursor may only move to an event of the page that is recorded with it")
         ids = await _order_ids(session, ledger, key, events, now)
         fresh = await _insert_events(session, ledger, key, events, ids, now, seen)
-        seen.orders = await _apply(session, ledger, fresh, ids, rules, now)
+        seen.orders = await _apply(session, ledger, fresh, ids, rules, now, seen.parked)
         if move is not None:
             seen.cursor_moved = await _move_cursor(session, ledger, key, move, now)
     return seen
@@ -258,6 +259,7 @@ async def _apply(
     ids: dict[str, int],
     rules: Rules,
     now: datetime,
+    parked: list[int],
 ) -> int:
     """Let new events move their orders; returns how many orders they speak of."""
     rows = await load_rows(session, {ids[_order_name(event)] for event in events})
@@ -268,6 +270,7 @@ async def _apply(
             if row.parked_at is None:
                 reason = "the order id has characters that no order id has; it is never put into a web address"
                 park(row, "bad_id", reason, now)
+                parked.append(row.id)
                 lines.append(effect_line(row, phase="note", kind="park", detail=reason, now=now, owner=ledger.owner))
         elif event.claims is not None and learn_status(row, SourceStatus(event.claims), now, rules.deadline):
             reschedule(row, rules.import_on, now)

@@ -20,6 +20,7 @@ from models.tables import BadAnswer, Effect, SourceEvent, SourceOrder
 class Parked:
     """A parked order, for reports. No buyer in it."""
 
+    id: int
     source_order_id: str
     code: str
     reason: str
@@ -36,9 +37,9 @@ async def parked_orders(ledger: Ledger, key: AccountKey, *, limit: int = 500) ->
             .limit(limit)
         )
         return [
-            Parked(row.source_order_id, row.parked_code or "", row.parked_reason or "", row.parked_at)
+            Parked(row.id, row.source_order_id, row.parked_code or "", row.parked_reason or "", row.parked_at)
             for row in await session.exec(query)
-            if row.parked_at is not None
+            if row.parked_at is not None and row.id is not None
         ]
 
 

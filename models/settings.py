@@ -264,7 +264,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        problems = list(_misfits(self))
+        problems = list(misfits(self))
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -302,7 +302,7 @@ def _shared_stores(settings: Settings) -> Iterator[str]:
             )
 
 
-def _misfits(settings: Settings) -> list[str]:
+def misfits(settings: Settings) -> list[str]:
     """What is wrong between the sections, each as ``key: what to do``."""
     problems = list(_shared_stores(settings))
     seen: dict[str, str] = {}

@@ -28,7 +28,7 @@ HOST = "127.0.0.1"
 GLOPAL_TOKEN = "GL.sandbox-key"  # noqa: S105 - a made-up key for the simulated Glopal
 STORE_TOKEN = "sandbox-store-token"  # noqa: S105 - a made-up token for the simulated store
 _LOOK_FOR_PARENT_EVERY = 0.5
-_LAST_WORDS = 3
+_LAST_WORDS = 1
 
 
 class _Server(uvicorn.Server):

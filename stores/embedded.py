@@ -218,7 +218,7 @@ class EmbeddedStoreAdapter:
 
     async def _move(
         self, connection: AsyncConnection, order_id: StoreOrderId, states: list[StoreState], values: dict[str, object]
-    ) -> Row[*tuple[Any, ...]] | None:
+    ) -> Row[Any] | None:
         """Change the order if it is in one of ``states``, in one statement, so that an ERP's UPDATE cannot slip in."""
         if not _ID.match(order_id):
             return None
@@ -228,7 +228,7 @@ class EmbeddedStoreAdapter:
             .values(values)
             .returning(*_SUMMARY)
         )
-        row: Row[*tuple[Any, ...]] | None = (await connection.execute(statement)).first()
+        row: Row[Any] | None = (await connection.execute(statement)).first()
         return row
 
     async def _by_id(self, connection: AsyncConnection, order_id: StoreOrderId) -> StoreOrder | None:
@@ -256,7 +256,7 @@ class EmbeddedStoreAdapter:
         return Unknown(what) if changed else Refused(RefusalCode.BAD_ANSWER, what)
 
 
-def _store_order(row: Row[*tuple[Any, ...]]) -> StoreOrder:
+def _store_order(row: Row[Any]) -> StoreOrder:
     return StoreOrder(
         id=StoreOrderId(str(row.id)),
         number=StoreOrderNumber(row.number),

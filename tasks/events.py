@@ -33,6 +33,7 @@ class Pulled:
     problem: str | None = None
     cursor_reset: bool = False
     bad: list[str] = field(default_factory=list)
+    parked: list[int] = field(default_factory=list)
 
     def add(self, page: Recorded) -> None:
         """Count one recorded page."""
@@ -41,6 +42,7 @@ class Pulled:
         self.orders += page.orders
         self.unreadable += page.unreadable
         self.kept += page.kept
+        self.parked += page.parked
         self.bad += page.bad[: max(0, 50 - len(self.bad))]
 
 
@@ -78,7 +80,7 @@ async def _pull(runtime: Runtime, lease: str, fence: int) -> Pulled:
         start = await overlap_anchor(runtime.ledger, runtime.key, runtime.account.overlap)
     pulled = Pulled()
     # Only once the old cursor was met again may it move: pages of the overlap lie behind it.
-    passed = cursor is None
+    passed = cursor is None or start == cursor
     after, met = start, {start}
     while pulled.pages < MOST_PAGES:
         outcome = await runtime.client.events(after)
@@ -88,6 +90,7 @@ async def _pull(runtime: Runtime, lease: str, fence: int) -> Pulled:
             if after == start and start != cursor:
                 # Only the overlap's start has left the feed; the cursor itself may still be there.
                 after = start = cursor
+                passed, met = True, {cursor}
                 continue
             # Never reset in silence: the run says so, and the whole feed is read again without doing anything twice.
             pulled.cursor_reset, passed, after, met = True, True, None, {None}

@@ -73,17 +73,26 @@ class Api:
         self.server = server
         self.http = httpx.Client(base_url=server.api_url, trust_env=False, timeout=30.0)
 
+    def ask(self, method: str, path: str, body: object = None) -> httpx.Response:
+        """One answer; asked again while the server's database is busy (503), as Prefect's own client does."""
+        tries = 40
+        while (answer := self.http.request(method, path, json=body)).status_code == 503 and tries:
+            tries -= 1
+            time.sleep(0.5)
+        return answer
+
     def post(self, path: str, body: object = None) -> Any:
         """The JSON answer of a POST."""
-        answer = self.http.post(path, json={} if body is None else body)
-        answer.raise_for_status()
-        return answer.json()
+        answer = self.ask("POST", path, {} if body is None else body).raise_for_status()
+        return answer.json() if answer.content else None
 
     def get(self, path: str) -> Any:
         """The JSON answer of a GET."""
-        answer = self.http.get(path)
-        answer.raise_for_status()
-        return answer.json()
+        return self.ask("GET", path).raise_for_status().json()
+
+    def delete(self, path: str) -> None:
+        """Delete something."""
+        self.ask("DELETE", path).raise_for_status()
 
     def deployments(self) -> dict[str, dict[str, Any]]:
         """All deployments by name."""
@@ -94,14 +103,6 @@ class Api:
         for found in self.deployments().values():
             self.delete(f"/automations/owned-by/prefect.deployment.{found['id']}")
             self.delete(f"/deployments/{found['id']}")
-
-    def delete(self, path: str) -> None:
-        """Delete something; asked again while the server's database is busy (503)."""
-        tries = 20
-        while (answer := self.http.delete(path)).status_code == 503 and tries:
-            tries -= 1
-            time.sleep(0.5)
-        answer.raise_for_status()
 
     def automations(self) -> dict[str, dict[str, Any]]:
         """All automations by name; two of one name fail."""

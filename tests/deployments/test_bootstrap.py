@@ -88,13 +88,13 @@ def test_changed_automation_is_mended_in_place(server: LocalServer, api: Api) ->
         there = api.automations()[ZOMBIE_AUTOMATION]
         edited = {key: there[key] for key in ("name", "description", "trigger", "actions")}
         edited["trigger"] = {**there["trigger"], "within": 3600}
-        api.http.put(f"/automations/{there['id']}", json={**edited, "enabled": False}).raise_for_status()
+        api.ask("PUT", f"/automations/{there['id']}", body={**edited, "enabled": False}).raise_for_status()
 
         assert [f"updated the automation {ZOMBIE_AUTOMATION!r}"] == bootstrap()
 
     mended = api.automations()[ZOMBIE_AUTOMATION]
     assert (there["id"], False, 90) == (mended["id"], mended["enabled"], mended["trigger"]["within"])
-    api.http.patch(f"/automations/{there['id']}", json={"enabled": True}).raise_for_status()
+    api.ask("PATCH", f"/automations/{there['id']}", body={"enabled": True}).raise_for_status()
 
 
 def test_doubles_are_removed(server: LocalServer, api: Api) -> None:
@@ -173,7 +173,7 @@ def test_dead_run_is_crashed_and_a_named_end_is_not(server: LocalServer, api: Ap
         bootstrap()
     real = api.automations()[ZOMBIE_AUTOMATION]
     quick = zombie_automation(timedelta(seconds=10)).model_dump(mode="json", exclude={"owner_resource"})
-    api.http.put(f"/automations/{real['id']}", json=quick).raise_for_status()
+    api.ask("PUT", f"/automations/{real['id']}", body=quick).raise_for_status()
     flow = api.post("/flows/", {"name": "zombie"})["id"]
     dead, ended = (
         api.post("/flow_runs/", {"flow_id": flow, "state": {"type": "RUNNING", "name": "Running"}})["id"]
@@ -208,4 +208,4 @@ def emit(api: Api, event: str, resource: str, payload: dict[str, str]) -> None:
         "payload": payload,
         "id": str(uuid4()),
     }
-    api.http.post("/events", json=[body]).raise_for_status()
+    api.ask("POST", "/events", body=[body]).raise_for_status()

@@ -100,8 +100,8 @@ def test_run_by_hand_is_served(server: LocalServer, api: Api, project: Path, tmp
         deployment = api.deployments()["hello-by-hand"]["id"]
         parameters = {"account": "by-hand", "greeting": "ho"}
         run = api.post(f"/deployments/{deployment}/create_flow_run", {"parameters": parameters})["id"]
-        refused = api.http.post(
-            f"/deployments/{deployment}/create_flow_run", json={"parameters": {"account": "x", "greeting": "hu"}}
+        refused = api.ask(
+            "POST", f"/deployments/{deployment}/create_flow_run", {"parameters": {"account": "x", "greeting": "hu"}}
         )
 
         assert finished(project / "greeted-by-hand") == "ho"

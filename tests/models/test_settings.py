@@ -176,7 +176,10 @@ def test_every_misfit_is_told_at_once() -> None:
 
 def test_test_accounts_cannot_land_in_a_live_store() -> None:
     """A test account fits a test store only, and a live account a live one."""
-    stores = {"main": {"kind": "embedded"}, "trial": {"kind": "embedded", "url": "x", "environment": "test"}}
+    stores = {
+        "main": {"kind": "embedded"},
+        "trial": {"kind": "embedded", "url": "sqlite+aiosqlite:///trial.db", "environment": "test"},
+    }
     trial = account(environment="test", store="trial")
 
     assert settings(accounts={"shop": trial}, stores=stores).accounts["shop"].store == "trial"

@@ -70,6 +70,12 @@ class Worlds:
         self._world = World(self.sandbox, url, Options(**options))  # type: ignore[arg-type]
         return self._world
 
+    @property
+    def now(self) -> World:
+        """The present world."""
+        assert self._world is not None
+        return self._world
+
     async def end(self) -> None:
         """Close the present world."""
         world, self._world = self._world, None

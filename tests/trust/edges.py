@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from types import FrameType
@@ -21,7 +21,7 @@ from ledger import LedgerUnavailable
 from stores.protocol import Store
 from tasks.runtime import Runtime
 
-Mode = Literal["kill", "locked"]
+Mode = Literal["kill", "locked", "meanwhile"]
 _CLIENT = frozenset({"events", "order", "accept", "cancel"})
 _STORE = frozenset({"find", "create", "release", "cancel", "read"})
 
@@ -36,18 +36,28 @@ class Edges:
     Args:
         at: number of the crossing to break, from 1; None with no ``where`` breaks nothing.
         where: name of the crossing to break, e.g. ``after store.create``; its first one.
-        mode: ``kill`` ends the run there; ``locked`` lets that one ledger transaction fail and goes on.
+        mode: ``kill`` ends the run there; ``locked`` lets that one ledger transaction fail and goes on; ``meanwhile``
+            holds the run there while something else happens.
+        meanwhile: what happens while the run is held.
     """
 
-    def __init__(self, at: int | None = None, *, where: str | None = None, mode: Mode = "kill") -> None:
+    def __init__(
+        self,
+        at: int | None = None,
+        *,
+        where: str | None = None,
+        mode: Mode = "kill",
+        meanwhile: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
         self.at = at
+        self.meanwhile = meanwhile
         self.where = where
         self.mode = mode
         self.crossings: list[str] = []
         self.broken: str | None = None
         self.dead = False
 
-    def cross(self, name: str) -> None:
+    async def cross(self, name: str) -> None:
         """Pass an edge.
 
         Raises:
@@ -61,6 +71,11 @@ class Edges:
         if not hit or (self.mode == "locked" and not name.startswith(("before ledger.", "before read."))):
             return
         self.broken = name
+        if self.mode == "meanwhile":
+            if self.meanwhile is not None:
+                # A task of its own has a context of its own, as another process would.
+                await asyncio.ensure_future(self.meanwhile())
+            return
         if self.mode == "locked":
             raise LedgerUnavailable("the ledger was locked by another writer for over 30 s; the run can be started again")
         self.dead = True
@@ -79,12 +94,12 @@ class Edges:
         @asynccontextmanager
         async def crossed() -> AsyncIterator[AsyncSession]:
             name = f"{label}.{_verb()}"
-            self.cross(f"before {name}")
+            await self.cross(f"before {name}")
             async with transaction() as session:
                 yield session
                 # Leaving the block commits; a process that is gone by now does not.
-                self.cross(f"inside {name}")
-            self.cross(f"after {name}")
+                await self.cross(f"inside {name}")
+            await self.cross(f"after {name}")
 
         return crossed
 
@@ -104,9 +119,9 @@ class _Side:
             return found
 
         async def crossed(*args: Any, **given: Any) -> Any:
-            self._edges.cross(f"before {self._name}.{name}")
+            await self._edges.cross(f"before {self._name}.{name}")
             answer = await found(*args, **given)
-            self._edges.cross(f"after {self._name}.{name}")
+            await self._edges.cross(f"after {self._name}.{name}")
             return answer
 
         return crossed

@@ -51,7 +51,10 @@ async def test_every_fault_on_the_feed_loses_nothing(worlds: Worlds) -> None:
     rules = [
         {"where": "events", "kind": kind, "times": 1, "after": 2 * number, "params": PARAMS.get(kind, {})}
         for number, kind in enumerate(FEED_KINDS)
+        if kind != "late_events"
     ]
+    # Only the newest events of a feed can be late.
+    rules.append({"where": "events", "kind": "late_events", "times": 3})
     world.sandbox.faults(rules, side="glopal")
     _all_landed(await world.calm(faults_off=True, most=80), "all kinds")
     assert set(world.sandbox.books()["injected"]) == set(), "the faults stopped"
