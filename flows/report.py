@@ -197,6 +197,8 @@ def headline(report: RunReport) -> str:
         (report.tally.unfinished, "unfinished"),
     ]
     said = [f"{number} {word}" for number, word in words if number]
+    if report.feed_problem:
+        said.insert(0, "feed not read")
     if not said and report.pulled is not None and report.pulled.busy:
         return "feed busy in another run"
     return ", ".join(said) or "nothing new"

@@ -74,5 +74,6 @@ def connect(database: str, **options: Any) -> OneTripConnection:  # noqa: ANN401
     """For SQLAlchemy's ``async_creator_fn``: what its dialect would do, with our connection."""
     connection = OneTripConnection(lambda: sqlite3.connect(database, **options), _CHUNK)
     # A forgotten connection must not keep the process alive. Before aiosqlite 0.22 the connection was the thread.
-    getattr(connection, "_thread", connection).daemon = True
+    thread: Any = getattr(connection, "_thread", connection)
+    thread.daemon = True
     return connection

@@ -259,7 +259,7 @@ class Merchant:
                 status = READY if number % 2 else CANCELLED
                 self.advance(order.order_id, status)
                 done["ready" if status == READY else "cancelled"] += 1
-            elif order.status == ACCEPTED and number % 5 == 0 and order.story != "cancelled_late":
+            elif order.status == ACCEPTED and number % 5 == 0:
                 self.advance(order.order_id, COMPLETED)
                 done["completed"] += 1
         return done

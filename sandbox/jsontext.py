@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from json.encoder import encode_basestring
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 Json: TypeAlias = Any
 """A JSON value; numbers with a fraction are `Decimal`."""
@@ -40,6 +40,11 @@ def dumps(value: Json) -> bytes:
     parts: list[str] = []
     _write(value, parts.append)
     return "".join(parts).encode("utf-8", "replace")
+
+
+def dump(value: Json, out: BinaryIO) -> None:
+    """Write `value` like `dumps`, piece by piece into a file, for states that are too big to hold twice."""
+    _write(value, lambda text: out.write(text.encode("utf-8", "replace")))
 
 
 def loads(data: bytes | str) -> Json:

@@ -18,7 +18,7 @@ from sandbox.control import glopal_control, store_control
 from sandbox.faults import FaultPlan
 from sandbox.feed import Merchant
 from sandbox.glopal import Glopal
-from sandbox.jsontext import dumps, loads
+from sandbox.jsontext import dump, loads
 from sandbox.presets import PRESETS
 from sandbox.protocol import BreakableProtocol
 from sandbox.store import SandboxStore
@@ -140,7 +140,8 @@ def save(glopal: Glopal, store: SandboxStore, path: Path) -> None:
         "store": store.to_state(),
     }
     fresh = path.with_name(path.name + ".new")
-    fresh.write_bytes(dumps(state))
+    with fresh.open("wb") as out:
+        dump(state, out)
     fresh.replace(path)
 
 

@@ -63,6 +63,7 @@ class Options:
     cancel_confirmed: bool = True
     max_cancels_per_hour: int = 50
     probe_delays: tuple[float, ...] = (5.0, 30.0, 120.0)
+    backoff: tuple[float, float] = (10.0, 60.0)
     glopal_key: str = KEY_ENV
     store_token: str = TOKEN_ENV
 
@@ -102,8 +103,8 @@ class World:
             max_cancels_per_hour=given.max_cancels_per_hour,
             max_cancel_value_per_hour=10**9,  # type: ignore[arg-type] - pydantic makes it a Decimal
             probe_delays=list(given.probe_delays),
-            backoff_first=10.0,
-            backoff_longest=60.0,
+            backoff_first=given.backoff[0],
+            backoff_longest=given.backoff[1],
             task_retry_delays=[],
         )
         account = GlopalAccount(
