@@ -9,70 +9,98 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import aiosqlite
 
-_CHUNK = 64  # rows at a time of aiosqlite's own cursors, which are not used
+T = TypeVar("T")
+# Rows that come with the first trip. Whoever streams a large table gets the rest in parts, as asked for.
+_FIRST = 500
 
 
 class OneTripCursor:
-    """What SQLAlchemy's adapter needs of a cursor; all rows are here once ``execute`` returned."""
+    """What SQLAlchemy's adapters need of a cursor."""
 
-    __slots__ = ("_connection", "_rows", "description", "lastrowid", "rowcount")
+    __slots__ = ("_connection", "_open", "_rows", "description", "lastrowid", "rowcount")
 
     def __init__(self, connection: OneTripConnection) -> None:
         self._connection = connection
+        self._open: sqlite3.Cursor | None = None
         self._rows: list[Any] = []
         self.description: Any = None
         self.lastrowid: int | None = None
         self.rowcount = -1
 
     async def execute(self, statement: str, parameters: Any = ()) -> None:  # noqa: ANN401 - names or a row of values
-        """Run a statement and take its rows."""
-        await self._connection.in_thread(lambda cursor: cursor.execute(statement, parameters), self._take)
+        """Run a statement and bring its first rows."""
+        await self._connection.in_thread(lambda: self._run(lambda cursor: cursor.execute(statement, parameters)))
 
     async def executemany(self, statement: str, parameters: Sequence[Any]) -> None:
         """Run a statement for each of ``parameters``."""
-        await self._connection.in_thread(lambda cursor: cursor.executemany(statement, parameters), self._take)
+        await self._connection.in_thread(lambda: self._run(lambda cursor: cursor.executemany(statement, parameters)))
 
     async def fetchall(self) -> list[Any]:
-        """The rows."""
-        return self._rows
+        """All rows that are left."""
+        rows, self._rows = self._rows, []
+        if self._open is not None:
+            rows += await self._connection.in_thread(self._open.fetchall)
+            await self.close()
+        return rows
+
+    async def fetchmany(self, size: int) -> list[Any]:
+        """The next rows, as many as asked for while there are any."""
+        if len(self._rows) < size and self._open is not None:
+            open_, missing = self._open, size - len(self._rows)
+            self._rows += await self._connection.in_thread(lambda: open_.fetchmany(missing))
+        rows, self._rows = self._rows[:size], self._rows[size:]
+        return rows
+
+    async def fetchone(self) -> Any:  # noqa: ANN401 - a row
+        """The next row, or None."""
+        rows = await self.fetchmany(1)
+        return rows[0] if rows else None
 
     async def close(self) -> None:
-        """Nothing: the real cursor was closed in its thread."""
+        """Close what is still open."""
+        open_, self._open = self._open, None
+        if open_ is not None:
+            await self._connection.in_thread(open_.close)
 
-    def _take(self, cursor: sqlite3.Cursor) -> None:
-        self.description, self.lastrowid, self.rowcount = cursor.description, cursor.lastrowid, cursor.rowcount
-        self._rows = cursor.fetchall() if cursor.description else []
+    def _run(self, work: Callable[[sqlite3.Cursor], object]) -> None:
+        """All of a statement; runs in the connection's thread."""
+        cursor = self._connection.plain.cursor()
+        try:
+            work(cursor)
+            self.description, self.lastrowid, self.rowcount = cursor.description, cursor.lastrowid, cursor.rowcount
+            self._rows = cursor.fetchmany(_FIRST) if cursor.description else []
+            if len(self._rows) == _FIRST:
+                self._open = cursor
+        finally:
+            if self._open is None:
+                cursor.close()
 
 
 class OneTripConnection(aiosqlite.Connection):
     """An aiosqlite connection whose cursors go to its thread once."""
 
+    @property
+    def plain(self) -> sqlite3.Connection:
+        """The connection itself, for its own thread."""
+        return self._conn
+
     async def cursor(self) -> OneTripCursor:  # type: ignore[override]
         """A cursor, without asking the thread for it."""
         return OneTripCursor(self)
 
-    async def in_thread(self, work: Callable[[sqlite3.Cursor], object], take: Callable[[sqlite3.Cursor], None]) -> None:
-        """Make a cursor, work with it, take from it and close it, all in the connection's thread."""
-        connection = self._conn
-
-        def trip() -> None:
-            cursor = connection.cursor()
-            try:
-                work(cursor)
-                take(cursor)
-            finally:
-                cursor.close()
-
-        await self._execute(trip)  # type: ignore[no-untyped-call]
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Run ``work`` in the connection's thread, after everything that was asked of it before."""
+        done: T = await self._execute(work)  # type: ignore[no-untyped-call]
+        return done
 
 
 def connect(database: str, **options: Any) -> OneTripConnection:  # noqa: ANN401 - sqlite3.connect's own
     """For SQLAlchemy's ``async_creator_fn``: what its dialect would do, with our connection."""
-    connection = OneTripConnection(lambda: sqlite3.connect(database, **options), _CHUNK)
+    connection = OneTripConnection(lambda: sqlite3.connect(database, **options), iter_chunk_size=64)
     # A forgotten connection must not keep the process alive. Before aiosqlite 0.22 the connection was the thread.
     thread: Any = getattr(connection, "_thread", connection)
     thread.daemon = True

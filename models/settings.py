@@ -34,8 +34,8 @@ _HTTPS = re.compile(r"https://[^/\s?#@]+(?:/[^\s?#@]*)?")
 _LOOPBACK = re.compile(r"http://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?(?:/[^\s?#@]*)?", re.ASCII)
 _ENVIRONMENT = r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,31}\z"
 
-# Bounded, so that no setting can push a time beyond the calendar's end. A field with bounds of its own is a plain float:
-# the bounds of an annotation would replace them.
+# Bounded, so that no setting can push a time beyond the calendar's end. A field with bounds of its own is a plain
+# float: the bounds of an annotation would replace them.
 Seconds = Annotated[float, Field(ge=0, le=31 * 86_400, allow_inf_nan=False)]
 Hours = Annotated[float, Field(gt=0, le=366 * 24, allow_inf_nan=False)]
 Environment = Annotated[str, Field(pattern=_ENVIRONMENT)]

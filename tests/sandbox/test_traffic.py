@@ -102,6 +102,8 @@ def test_a_body_after_the_answer_is_no_new_call(box: Box) -> None:
             connection.sendall(head)
             assert b" 401 " in connection.recv(4096)
             connection.sendall(b"12345678")
+            # A call of somebody else, while this connection is quiet.
+            assert box.store("GET", "/ping").status_code == 200
             connection.sendall(b"GET /ping HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer wrong\r\n\r\n")
             assert b" 401 " in connection.recv(4096)
     assert box.traffic("store")["max_in_flight"] == 1

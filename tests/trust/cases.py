@@ -85,8 +85,15 @@ def ready_cases(times: tuple[int, ...], *, every_story: bool) -> list[Case]:
         cases += [Case("poison_unknown_sku", "cancel", kind, number, person="cancel") for kind in kinds_at("cancel")]
         if every_story:
             cases += _more_stories(number)
-    seen: set[tuple[str, str]] = set()
-    return [case for case in cases if case.kind not in SIDE_WIDE or not (_key(case) in seen or seen.add(_key(case)))]
+    return _side_wide_once(cases)
+
+
+def _side_wide_once(cases: list[Case]) -> list[Case]:
+    """The cases without repetitions of what holds a whole side."""
+    first: dict[tuple[str, str], Case] = {}
+    for case in cases:
+        first.setdefault((case.endpoint, case.kind), case)
+    return [c for c in cases if c.kind not in SIDE_WIDE or first[c.endpoint, c.kind] is c]
 
 
 def _more_stories(times: int) -> Iterator[Case]:
@@ -100,19 +107,14 @@ def _more_stories(times: int) -> Iterator[Case]:
 
 def held_cases(times: tuple[int, ...]) -> list[Case]:
     """Cases for an account that imports RECEIVED orders on hold; ``person`` says how the provider goes on."""
-    cases = []
-    for number in times:
-        for kind in kinds_at("store.create"):
-            cases.append(Case("received", "store.create", kind, number, person="READY"))
-        for kind in kinds_at("store.release"):
-            cases.append(Case("received", "store.release", kind, number, person="READY"))
-        for kind in kinds_at("store.cancel"):
-            cases.append(Case("received", "store.cancel", kind, number, person="CANCELLED"))
-    return [case for case in cases if case.kind not in SIDE_WIDE or case.times == 1]
-
-
-def _key(case: Case) -> tuple[str, str]:
-    return case.endpoint, case.kind
+    ways = (("store.create", "READY"), ("store.release", "READY"), ("store.cancel", "CANCELLED"))
+    cases = [
+        Case("received", endpoint, kind, number, person=status)
+        for number in times
+        for endpoint, status in ways
+        for kind in kinds_at(endpoint)
+    ]
+    return _side_wide_once(cases)
 
 
 def begin(world: World, cases: list[Case]) -> dict[str, Case]:

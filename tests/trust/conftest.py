@@ -141,5 +141,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("trust")
     for line in TALLY.lines():
         terminalreporter.write_line(line)
-
-

@@ -77,7 +77,9 @@ class Edges:
                 await asyncio.ensure_future(self.meanwhile())
             return
         if self.mode == "locked":
-            raise LedgerUnavailable("the ledger was locked by another writer for over 30 s; the run can be started again")
+            raise LedgerUnavailable(
+                "the ledger was locked by another writer for over 30 s; the run can be started again"
+            )
         self.dead = True
         raise Killed(name)
 

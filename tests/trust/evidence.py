@@ -1,4 +1,4 @@
-"""What the checker reads: the sandbox's two books, the feed as it is, the ledger's rows. Nothing of the hub's memory."""
+"""What the checker reads: the sandbox's two books, the feed, the ledger's rows. Nothing of the hub's memory."""
 
 from __future__ import annotations
 
@@ -120,9 +120,9 @@ class Insert:
         elif line.kind == "probe":
             self.missed += 1
             self.state = "none" if line.outcome == "done" else "unknown"
-        elif line.kind == "cancel_store" and line.phase == "outcome" and line.outcome == "done":
-            self.state = "gone"
-        elif line.kind == "park" and "is cancelled in the store" in line.detail:
+        elif (line.kind, line.phase, line.outcome) == ("cancel_store", "outcome", "done") or (
+            line.kind == "park" and "is cancelled in the store" in line.detail
+        ):
             self.state = "gone"
 
 

@@ -85,7 +85,7 @@ def s6_everything_recorded(seen: Evidence) -> None:
 
 
 def s7_money_adds_up(seen: Evidence) -> None:
-    """What landed has the total that was paid, to the smallest unit, in the buyer's currency or in the base currency."""
+    """What landed has the total that was paid, to the smallest unit, in either of the order's two currencies."""
     for order_id, book in seen.glopal.items():
         row = seen.rows.get(order_id)
         if row is None or row.parked_at is not None:
@@ -139,7 +139,9 @@ def s9_chains_verify(seen: Evidence) -> None:
         previous, seq = "", 0
         for line in seen.lines.get(row.id or 0, []):
             assert (line.seq, line.prev_hash) == (seq + 1, previous), f"S9: {row.source_order_id}: line {line.seq}"
-            assert line.hash == effect_hash(line.model_dump()), f"S9: {row.source_order_id}: line {line.seq} was changed"
+            assert line.hash == effect_hash(line.model_dump()), (
+                f"S9: {row.source_order_id}: line {line.seq} was changed"
+            )
             previous, seq = line.hash, line.seq
         assert (row.effect_seq, row.effect_hash) == (seq, previous), f"S9: {row.source_order_id}: lines are missing"
 
@@ -165,7 +167,9 @@ def s16_buckets_add_up(seen: Evidence) -> None:
         assert event.bucket in ("applied", "kept", "unreadable"), f"S16: {event.event_id} is in bucket {event.bucket!r}"
         if event.bucket == "applied":
             assert event.source_order_id in seen.rows, f"S16: {event.event_id} has no order"
-            assert seen.rows[event.source_order_id].id == event.order_id, f"S16: {event.event_id} hangs on another order"
+            assert seen.rows[event.source_order_id].id == event.order_id, (
+                f"S16: {event.event_id} hangs on another order"
+            )
 
 
 def l1_settled_or_parked(seen: Evidence) -> None:

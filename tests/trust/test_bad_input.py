@@ -118,7 +118,7 @@ async def _land_in_real_time(world: World, ids: list[str], *, most: int = 60) ->
         if all(seen.rows.get(order_id) and seen.rows[order_id].settled_at for order_id in ids):
             await world.check()
             return
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.3)
     raise AssertionError("not landed")
 
 
@@ -130,7 +130,7 @@ async def test_retry_after_holds_the_whole_account(worlds: Worlds) -> None:
     """With one call at a time, no call of any order begins before the other side's Retry-After is over."""
     world = await worlds.fresh(concurrency=1, timeout=2.0, read_tries=2, backoff=(0.1, 0.5))
     world.clock = RealClock()
-    ids = world.sandbox.generate(3)
+    ids = world.sandbox.generate(2)
     rules = [{"where": where, "kind": "429", "times": 1, "params": {"retry_after": 1}} for where in ("events", *_WHERE)]
     world.sandbox.faults(rules)
     await _land_in_real_time(world, ids)

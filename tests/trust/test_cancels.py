@@ -133,9 +133,7 @@ async def test_accepted_by_somebody_else_is_left_alone(worlds: Worlds) -> None:
     """An order that Glopal has as accepted with another store order is parked; nothing is written anywhere."""
     world = await worlds.fresh()
     [order_id] = world.sandbox.generate(1)
-    world.sandbox.change(
-        order_id, status="ACCEPTED", external={"order_id": "somebody", "order_number": "elses"}
-    )
+    world.sandbox.change(order_id, status="ACCEPTED", external={"order_id": "somebody", "order_number": "elses"})
     seen = await world.calm()
     assert seen.rows[order_id].parked_code == "accept.elsewhere"
     assert seen.store == {}

@@ -95,7 +95,9 @@ async def test_event_behind_the_cursor_is_found(worlds: Worlds) -> None:
     [late] = world.sandbox.generate(1, seed=4, mix={"received": 1})
     await world.calm()
     world.sandbox.change(late, status="READY")
-    world.sandbox.inject([{"event_id": "LATECOMER0000001", "event_name": "order.ready", "order_id": late}], before_end=3)
+    world.sandbox.inject(
+        [{"event_id": "LATECOMER0000001", "event_name": "order.ready", "order_id": late}], before_end=3
+    )
     world.late.add("LATECOMER0000001")
     seen = await world.calm()
     assert seen.rows[late].landing == "accepted"

@@ -76,9 +76,7 @@ SCRIPTS = {
     "held_then_ready": Script("received", "accepted", _ready, HELD),
     "held_then_cancelled": Script("received", "cancelled", _cancelled, HELD),
     "poison_cancelled_by_person": Script("poison_unknown_sku", "cancelled", _person_cancels),
-    "poison_cancel_unclear": Script(
-        "poison_unknown_sku", "cancelled", _person_cancels, fault=("cancel", "500_after")
-    ),
+    "poison_cancel_unclear": Script("poison_unknown_sku", "cancelled", _person_cancels, fault=("cancel", "500_after")),
 }
 
 
@@ -92,6 +90,12 @@ async def crossings(worlds: Worlds, script: Script) -> list[str]:
 def changes_something(name: str) -> bool:
     """Whether a kill there leaves another state behind than a kill at the crossing before it."""
     return name.startswith("after ") and not name.startswith("after read.")
+
+
+def matters_most(name: str) -> bool:
+    """Whether a kill there is between an effect, its intent and its record, or between a page and its cursor."""
+    chores = ("apply_deadlines", "warn_late", "wake_received", "release_orders", "release_feed", "acquire_feed")
+    return changes_something(name) and not name.endswith(chores)
 
 
 _covered: dict[str, set[str]] = {}
@@ -165,7 +169,8 @@ async def lock_everywhere(worlds: Worlds, script: Script, *, only_new: bool) -> 
     """One life for each transaction, and the ledger does not take that one."""
     covered = _covered.setdefault("locked", set())
     for name in await crossings(worlds, script):
-        if not name.startswith(("before ledger.", "before read.")) or (only_new and name in covered):
+        prefixes = ("before ledger.",) if only_new else ("before ledger.", "before read.")
+        if not name.startswith(prefixes) or (only_new and name in covered):
             continue
         covered.add(name)
         await script.run(worlds, Edges(where=name, mode="locked"))

@@ -11,7 +11,6 @@ from tests.trust.edges import Edges
 from tests.trust.tally import TALLY
 from tests.trust.world import World
 
-
 LANDABLE = {"poison_no_customer"}
 """What the sandbox calls poison and the mapping does not: an order without a customer still has its addresses."""
 

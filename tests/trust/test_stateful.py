@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+import contextlib
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from flows.plan import plan
 from ledger.policy import CannotDecide
+from models.outcome import EffectFailed
 from sandbox.running import RunningSandbox
 from tasks.runtime import open_runtime
 from tests.support import Databases
 from tests.trust.conftest import Worlds
 from tests.trust.edges import Edges
 from tests.trust.evidence import count
+from tests.trust.tally import TALLY
 from tests.trust.world import ACCOUNT, HOLD, LEASE, World
 
 T = TypeVar("T")
@@ -74,6 +84,7 @@ class Hub(RuleBasedStateMachine):
         """An account with these settings."""
         self.do(self.worlds.fresh(import_on=import_on, on_failure=on_failure, page_size=5))
         self.sandbox.store("settings", idempotent=idempotent)
+        self.sandbox.generate(4, seed=0, mix={"plain": 2, "received": 1, "cancelled_during": 1})
 
     @rule(story=st.sampled_from(STORIES), number=st.integers(1, 2))
     def orders_come(self, story: str, number: int) -> None:
@@ -92,6 +103,7 @@ class Hub(RuleBasedStateMachine):
 
         async def both() -> None:
             await asyncio.gather(self.world.poll(), self.world.poll())
+            TALLY.saw("two_runs_at_once")
 
         self.do(both())
 
@@ -114,10 +126,9 @@ class Hub(RuleBasedStateMachine):
                 await plan(runtime, None)
 
         before, creates = self.do(look()), self.sandbox.store_books()["traffic"]["calls"]
-        try:
+        # A feed that cannot be read ends a dry run with that error.
+        with contextlib.suppress(EffectFailed):
             self.do(dry())
-        except Exception as error:  # noqa: BLE001 - a feed fault may end a dry run with its error, and that is fine
-            assert "events" in str(error), error
         assert self.do(look()) == before
         assert self.sandbox.store_books()["traffic"]["calls"] == creates
 
@@ -126,10 +137,9 @@ class Hub(RuleBasedStateMachine):
         """The provider changes an order's status, where it may."""
         orders = sorted(self.sandbox.orders())
         if orders:
-            try:
+            # Not every status can become every other.
+            with contextlib.suppress(httpx.HTTPStatusError):
                 self.sandbox.advance(data.draw(st.sampled_from(orders)), status)
-            except httpx.HTTPStatusError as error:
-                assert error.response.status_code == 409, error
 
     @rule(data=st.data())
     def store_ships(self, data: st.DataObject) -> None:
@@ -145,9 +155,10 @@ class Hub(RuleBasedStateMachine):
 
     @rule(fault=st.sampled_from(FAULTS), times=st.integers(1, 3))
     def trouble(self, fault: tuple[str, str], times: int) -> None:
-        """A fault for the next calls."""
+        """A run that meets a fault; what is left of the fault waits for the next run."""
         where, kind = fault
         self.world.fault(where, kind, times=times, params={"seconds": HOLD} if "timeout" in kind else {"calls": 1})
+        self.do(self.world.poll())
 
     @rule(data=st.data(), decision=st.sampled_from(["retry", "cancel"]))
     def person_decides(self, data: st.DataObject, decision: str) -> None:
@@ -190,12 +201,10 @@ class Hub(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def machine(
-    trust_sandbox: RunningSandbox, ledgers: Databases, trust_environment: None
-) -> Iterator[type[RuleBasedStateMachine]]:
+def machine(trust_sandbox: RunningSandbox, ledgers: Databases, trust_environment: None) -> type[RuleBasedStateMachine]:
     """The machine, told where its world is."""
     Hub.sandbox, Hub.ledgers = trust_sandbox, ledgers
-    yield Hub
+    return Hub
 
 
 def _settings(examples: int, steps: int) -> settings:
@@ -211,10 +220,10 @@ def _settings(examples: int, steps: int) -> settings:
 
 def test_any_sequence_of_buttons_and_events_keeps_the_invariants(machine: type[RuleBasedStateMachine]) -> None:
     """Whatever people, provider and store do in whatever order, the invariants hold and everything finds its rest."""
-    run_state_machine_as_test(machine, settings=_settings(4, 12))  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(machine, settings=_settings(4, 12))
 
 
 @pytest.mark.slow
 def test_many_sequences_keep_the_invariants(machine: type[RuleBasedStateMachine]) -> None:
     """The same, longer and more often."""
-    run_state_machine_as_test(machine, settings=_settings(60, 40))  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(machine, settings=_settings(60, 40))

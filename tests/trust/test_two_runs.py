@@ -10,16 +10,17 @@ from flows.report import RunReport
 from tests.trust.conftest import Worlds
 from tests.trust.edges import Edges
 from tests.trust.tally import TALLY
-from tests.trust.test_kills import SCRIPTS, changes_something, crossings
+from tests.trust.test_kills import SCRIPTS, changes_something, crossings, matters_most
 from tests.trust.world import LEASE, World
 
-OFTEN = ("plain", "held_then_cancelled")
+OFTEN = ("plain", "cancelled_during")
 
 
 async def second_run_everywhere(worlds: Worlds, script: str, *, lease_over: bool, only_new: set[str] | None) -> None:
     """One life for each crossing, during which a second process runs a whole poll."""
     for name in await crossings(worlds, SCRIPTS[script]):
-        if not changes_something(name) or (only_new is not None and name in only_new):
+        chosen = changes_something(name) if only_new is None else matters_most(name) and name not in only_new
+        if not chosen:
             continue
         if only_new is not None:
             only_new.add(name)

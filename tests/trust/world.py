@@ -1,5 +1,6 @@
-"""The world of a trust test: a simulated Glopal and store in a process of their own, the real hub on a real ledger,
-real sockets with short time-outs, and a clock that only the test moves.
+"""The world of a trust test: real hub, real ledger, real sockets, simulated other sides, and a clock of its own.
+
+Glopal and the store live in a process of their own; their books and the ledger's rows are what is judged.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Literal
 
 from sqlalchemy import func, update
@@ -101,7 +103,7 @@ class World:
             deadline_hours=given.deadline_hours,
             on_failure=given.on_failure,
             max_cancels_per_hour=given.max_cancels_per_hour,
-            max_cancel_value_per_hour=10**9,  # type: ignore[arg-type] - pydantic makes it a Decimal
+            max_cancel_value_per_hour=Decimal(10**9),
             probe_delays=list(given.probe_delays),
             backoff_first=given.backoff[0],
             backoff_longest=given.backoff[1],
@@ -206,9 +208,9 @@ class World:
     async def wake_at(self) -> datetime | None:
         """When the next order is due and free."""
         async with self.checker.read() as session:
-            due = func.max(col(SourceOrder.due_at), func.coalesce(col(SourceOrder.lease_until), col(SourceOrder.due_at)))
-            if not self.checker.is_sqlite:
-                due = func.greatest(col(SourceOrder.due_at), col(SourceOrder.lease_until))
+            later = func.max if self.checker.is_sqlite else func.greatest
+            free = func.coalesce(col(SourceOrder.lease_until), col(SourceOrder.due_at))
+            due = later(col(SourceOrder.due_at), free)
             query = select(func.min(due)).where(col(SourceOrder.due_at).is_not(None))
             found: Any = (await session.exec(query)).one()
         return datetime.fromisoformat(found) if isinstance(found, str) else found
@@ -254,7 +256,9 @@ class World:
             elif quiet:
                 return await self.check(CALM)
         seen = await self.evidence()
-        rest = {row.source_order_id: (row.landing, row.due_at, row.attempts) for row in seen.rows.values() if row.due_at}
+        rest = {
+            row.source_order_id: (row.landing, row.due_at, row.attempts) for row in seen.rows.values() if row.due_at
+        }
         raise AssertionError(f"L1: not calm after {most} polls: {rest}; {self.reports[-1].problems}")
 
     async def _next_morning(self) -> None:
@@ -314,16 +318,14 @@ class World:
         texts = [*self.said, *(line.detail for lines in seen.lines.values() for line in lines)]
         texts += [row.parked_reason or "" for row in seen.rows.values()] + [bad.reason for bad in seen.bad]
         texts += [event.note for event in seen.events.values()]
-        buyers = [value for order_id in list(seen.glopal)[:5] for value in self._buyer(order_id)]
+        buyers = [value for order_id in list(seen.glopal)[:3] for value in self._buyer(order_id)]
         for text in texts:
             found = [canary for canary in (*CANARIES, *buyers) if canary in text]
             assert not found, f"S10: {found} in {text!r}"
         TALLY.invariants["S10"] += 1
 
     def _buyer(self, order_id: str) -> list[str]:
-        document = self.sandbox._http.get(
-            f"{self.sandbox.glopal_url}/_sandbox/document", params={"order_id": order_id}
-        ).json()
+        document = self.sandbox.document(order_id)
         address = document.get("shipping_address") or {}
         return [value for value in (address.get("address1"), document.get("customer", {}).get("email")) if value]
 
@@ -359,5 +361,3 @@ def no_canary_logged(records: Iterable[logging.LogRecord]) -> None:
         found = [canary for canary in CANARIES if canary in text]
         assert not found, f"S10: {found} was logged by {record.name}: {text[:500]}"
     TALLY.invariants["S10"] += 1
-
-
