@@ -90,7 +90,7 @@ def plain_errors(command: Callable[P, R]) -> Callable[P, R]:
 
 def _expected() -> tuple[type[Exception], ...]:
     """Every error with a message of its own for people. Looked up when one happens, because some are slow to import."""
-    from ledger.policy import CannotDecide  # noqa: PLC0415
+    from ledger.decisions import CannotDecide  # noqa: PLC0415
     from models.outcome import CrossdockError  # noqa: PLC0415
 
     found: list[type[Exception]] = [CrossdockError, CannotDecide]

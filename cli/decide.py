@@ -6,7 +6,7 @@ import asyncio
 
 from cli.ledger_access import open_ledger
 from flows.operate import check_words, take_decision
-from ledger.policy import Decision
+from ledger.decisions import Decision
 from models.settings import Settings
 
 

@@ -47,6 +47,7 @@ class DecisionWord(StrEnum):
 
     RETRY = "retry"
     CANCEL = "cancel"
+    SETTLE = "settle"
 
 
 class StoreKind(StrEnum):
@@ -247,7 +248,8 @@ def orders(
 def decide(
     order: Annotated[str, typer.Argument(help="Any of its numbers: Glopal's, the store's, or our reference.")],
     decision: Annotated[
-        DecisionWord, typer.Argument(help="retry: put it back in line. cancel: cancel it, in the store first.")
+        DecisionWord,
+        typer.Argument(help="retry: back in line. cancel: in the store, then Glopal. settle: done by hand"),
     ],
     reason: Annotated[str, typer.Option(help="Why, in your own words. Kept in the order's story for good.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would follow.")] = False,

@@ -18,7 +18,7 @@ from pydantic_settings import SettingsError
 from clients.redaction import redact
 from models.currencies import EXPONENTS
 from models.outcome import ConfigurationError
-from models.settings import GlopalAccount, LedgerSettings, Secret, Settings, StoreSettings, misfits, config_file
+from models.settings import GlopalAccount, LedgerSettings, Secret, Settings, StoreSettings, config_file, misfits
 
 EXAMPLE = "crossdock.example.toml"
 # What a section says first when several are wrong at once is not repeated by the checks between sections.

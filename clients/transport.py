@@ -17,7 +17,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -149,12 +148,16 @@ class Transport:
         self._base_url = base_url
         self._headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "crossdock", **headers}
         self._limits = limits
+        # Reading and writing end with the hard limit around the whole call.
+        ours = httpx.Timeout(None, connect=limits.timeout * _CONNECT_SHARE, pool=limits.timeout * _POOL_SHARE)
+        self._timeouts = ours.as_dict()
         self._wording = wording
         self._clock = clock
         self._on_bad_answer = on_bad_answer
         # One connection each: a pool looks at all of its connections twice a call, and with sixteen of them that is a
-        # third of what a call costs.
-        self._idle: list[httpx.AsyncClient] = []
+        # third of what a call costs. Bare transports, because they follow nothing, keep no cookies and read no
+        # environment: a key goes to the address it was given for.
+        self._idle: list[httpx.AsyncHTTPTransport] = []
         self._open = False
         self._limiter: AccountLimiter | None = None
         self._date_seen: tuple[str | None, datetime] | None = None
@@ -271,9 +274,10 @@ class Transport:
             raise RuntimeError("the client is used with `async with`")
         http = self._idle.pop() if self._idle else self._connection()
         try:
-            content_type = {"Content-Type": "application/json"} if call.body is not None else None
-            request = http.build_request(call.method, call.url, content=call.body, headers=content_type)
-            response = await http.send(request, stream=True)
+            headers = self._headers if call.body is None else {**self._headers, "Content-Type": "application/json"}
+            extensions = {"timeout": self._timeouts}
+            request = httpx.Request(call.method, call.url, content=call.body, headers=headers, extensions=extensions)
+            response = await http.handle_async_request(request)
             try:
                 received.status = response.status_code
                 received.retry_after = response.headers.get("retry-after")
@@ -286,18 +290,9 @@ class Transport:
         finally:
             self._idle.append(http)
 
-    def _connection(self) -> httpx.AsyncClient:
-        timeout = self._limits.timeout
-        return httpx.AsyncClient(
-            headers=self._headers,
-            verify=_tls(),
-            trust_env=False,  # a proxy or a .netrc of the machine would see the key
-            follow_redirects=False,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            # Reading and writing end with the hard limit around the whole call.
-            timeout=httpx.Timeout(None, connect=timeout * _CONNECT_SHARE, pool=timeout * _POOL_SHARE),
-            limits=httpx.Limits(max_connections=1, keepalive_expiry=_KEEPALIVE_EXPIRY),
-        )
+    def _connection(self) -> httpx.AsyncHTTPTransport:
+        limits = httpx.Limits(max_connections=1, keepalive_expiry=_KEEPALIVE_EXPIRY)
+        return httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False, limits=limits)
 
     def _note_headers(self, received: Received) -> float | None:
         """Take the clock and a Retry-After from an answer; the latter holds the whole account."""

@@ -12,10 +12,13 @@ from flows.plan import plan
 from flows.report import ProgressBar, RunReport, final_state, publish, tell
 from flows.settle import LINGER, Call, Settler, Tally, through_prefect
 from ledger import LedgerUnavailable
-from ledger.policy import Told, apply_deadlines, count_open, wake_received, warn_late
+from ledger.holds import hold
+from ledger.notices import Told, mark_told, untold
+from ledger.policy import apply_deadlines, count_open, wake_received, warn_late
 from ledger.queries import parked_orders
-from models.outcome import EffectFailed, LeaseLost
+from models.outcome import EffectFailed, LeaseLost, NotYet
 from models.settings import Settings
+from tasks.ends import LONGEST_WAIT_IN_RUN
 from tasks.events import Pulled, record_events
 from tasks.runtime import Runtime, open_runtime
 
@@ -38,7 +41,7 @@ async def poll_glopal(
         dry_run: Only say what would be done. Reads Glopal and the ledger, writes nothing anywhere.
     """
     settings = Settings()
-    async with open_runtime(settings, account, import_on=import_on) as runtime:
+    async with open_runtime(settings, account, import_on=import_on, dry_run=dry_run) as runtime:
         if dry_run:
             return await plan(runtime, limit)
         return final_state(await poll(runtime, limit))
@@ -50,7 +53,8 @@ async def poll(
     """One poll of an open account. The flow fails only when the feed itself fails; orders are parked one by one."""
     report = RunReport(account=runtime.name, pulled=None, tally=Tally())
     report.tally.task_runs = 1
-    await _pull(runtime, report, call)
+    if runtime.provider_side.stopped is None:
+        await _pull(runtime, report, call)
     if runtime.rules.import_on == "received":
         await wake_received(runtime.ledger, runtime.key, runtime.rules)
     report.told = await _policy(runtime)
@@ -67,6 +71,9 @@ async def _pull(runtime: Runtime, report: RunReport, call: Call) -> None:
         pulled: Pulled = await call(record_events, delays, {"account": runtime.name})
     except (EffectFailed, LeaseLost, LedgerUnavailable) as error:
         report.feed_problem = str(error)
+        outcome = error.outcome if isinstance(error, EffectFailed) else None
+        if isinstance(outcome, NotYet) and (outcome.retry_after or 0.0) > LONGEST_WAIT_IN_RUN:
+            runtime.provider_side.asked_to_wait(outcome.retry_after or 0.0, outcome.message)
     else:
         report.pulled = pulled
         report.tally.parked += pulled.parked
@@ -85,11 +92,11 @@ async def _close(runtime: Runtime, report: RunReport) -> None:
     report.buckets = await count_open(runtime.ledger, runtime.key)
     report.parked = await parked_orders(runtime.ledger, runtime.key)
     report.http_calls = dict(runtime.client.calls)
-    fresh = set(report.tally.parked)
-    report.told += [
-        Told("crossdock.order.parked", entry.id, entry.source_order_id, str(runtime.key), entry.code, entry.reason)
-        for entry in report.parked
-        if entry.id in fresh
-    ]
-    tell(report.told)
+    # What an earlier run wrote down and could not tell any more is told now.
+    news = await untold(runtime.ledger, runtime.key)
+    tell(news)
+    await mark_told(runtime.ledger, news)
+    for side, name in runtime.sides():
+        if side.asked is not None:
+            await hold(runtime.ledger, name, *side.asked)
     await publish(report, runtime.name)

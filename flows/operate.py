@@ -13,11 +13,10 @@ from prefect.runtime import flow_run
 from pydantic import Field
 
 from ledger import Ledger
-from ledger.policy import CannotDecide, Decision
-from ledger.policy import decide as write_decision
+from ledger.decisions import CannotDecide, Decision
+from ledger.decisions import decide as write_decision
 from ledger.queries import find_orders
-from ledger.rows import view_of
-from models.lifecycle import UNKNOWN, Landing, Step, next_step
+from models.lifecycle import Step
 from models.settings import GlopalAccount, Settings
 from models.tables import SourceOrder
 from tasks.runtime import ready_ledger, rules_of
@@ -71,7 +70,7 @@ class Decided:
 @flow(name="decide", flow_run_name="decide {decision} {order}", validate_parameters=True, persist_result=False)
 async def decide(
     order: Annotated[str, Field(min_length=1, max_length=400)],
-    decision: Literal["retry", "cancel"],
+    decision: Literal["retry", "cancel", "settle"],
     reason: Annotated[str, Field(min_length=1, max_length=LONGEST_REASON)],
     dry_run: bool = False,
 ) -> State[dict[str, Any]]:
@@ -79,9 +78,11 @@ async def decide(
 
     Args:
         order: Any of its numbers: Glopal's order id, the store's order number or id, or our reference.
-        decision: retry puts it back in line with fresh tries. cancel cancels it: in the store if it is there, then at
-            Glopal, who refunds the buyer in full.
-        reason: Why, in your own words. It is kept in the order's story for good; leave out names and addresses.
+        decision: retry puts it back in line with fresh tries, and takes back a cancel that was not sent yet. cancel
+            cancels it: in the store if it is there, then at Glopal, who refunds the buyer in full. settle closes it
+            without a call: you have put both sides right by hand.
+        reason: Why, in your own words. It is kept in the order's story for good, and a cancel sends it to the store and
+            to Glopal; leave out names and addresses.
         dry_run: Only say what would follow. Writes nothing.
     """
     settings = Settings()
@@ -109,7 +110,7 @@ def check_words(order: str, decision: str, reason: str) -> None:
     if not order.strip():
         raise CannotDecide("no order was named; give any of its numbers")
     if decision not in get_args(Decision):
-        raise CannotDecide(f"{decision!r} is no decision; take retry or cancel")
+        raise CannotDecide(f"{decision!r} is no decision; take retry, cancel or settle")
     if not reason.strip():
         raise CannotDecide("a decision needs a reason: it is what the next person reads in the order's story")
     if len(reason) > LONGEST_REASON:
@@ -126,13 +127,17 @@ async def take_decision(
     """
     row = await _the_order(ledger, wanted.strip())
     name, account = _account_of(settings, row)
-    if dry_run:
-        return Decided(row.source_order_id, name, decision, _would(row, decision, account), dry_run=True)
     assert row.id is not None  # noqa: S101 - read from the database
-    said = await write_decision(ledger, row.id, decision, reason.strip(), rules_of(account))
-    return Decided(
-        row.source_order_id, name, decision, said if said in {step.value for step in Step} else None, dry_run=False
+    step = await write_decision(
+        ledger,
+        row.id,
+        decision,
+        reason.strip(),
+        rules_of(account),
+        cancel_allowed=account.cancel_confirmed,
+        dry_run=dry_run,
     )
+    return Decided(row.source_order_id, name, decision, step.value if step else None, dry_run=dry_run)
 
 
 async def _the_order(ledger: Ledger, wanted: str) -> SourceOrder:
@@ -156,27 +161,6 @@ def _account_of(settings: Settings, row: SourceOrder) -> tuple[str, GlopalAccoun
         f"order {row.source_order_id} belongs to {row.key}, which is not in the configuration any more; put it back, "
         "then decide"
     )
-
-
-def _would(row: SourceOrder, decision: Decision, account: GlopalAccount) -> str | None:
-    """The step that a decision would lead to, from the pure lifecycle."""
-    landing = Landing(row.landing)
-    if row.settled_at is not None:
-        raise CannotDecide(f"order {row.source_order_id} is settled ({landing.value}); nothing is left to decide")
-    if decision == "cancel" and (landing in UNKNOWN or landing is Landing.ACCEPTED):
-        raise CannotDecide(f"order {row.source_order_id} cannot be cancelled while it is {landing.value}")
-    view = view_of(row, account.import_on)
-    step = next_step(
-        type(view)(
-            source_status=view.source_status,
-            landing=view.landing,
-            document_status=view.document_status,
-            parked=row.parked_code == "bad_id",
-            cancel_wanted=view.cancel_wanted or decision == "cancel",
-            import_on=view.import_on,
-        )
-    )
-    return step.value if step else None
 
 
 async def _publish(text: str, name: str) -> None:

@@ -25,8 +25,9 @@ async def plan(runtime: Runtime, limit: int | None) -> State[dict[str, Any]]:
     Raises:
         EffectFailed: the feed could not be read.
     """
-    events = await _new_events(runtime)
-    steps = await due_steps(runtime.ledger, runtime.key, runtime.rules.import_on, limit or 1000)
+    events, whole = await _new_events(runtime)
+    most = limit or 1000
+    steps = await due_steps(runtime.ledger, runtime.key, runtime.rules.import_on, most)
     rows: list[dict[str, Any]] = [
         {"order": event.order_id, "would": f"record {event.event_name}, then decide"} for event in events[:1000]
     ]
@@ -34,6 +35,10 @@ async def plan(runtime: Runtime, limit: int | None) -> State[dict[str, Any]]:
     counts = Counter(step.value for _, step, _ in steps)
     words = ", ".join(f"{number} to {name}" for name, number in sorted(counts.items()))
     message = f"dry run: {len(events)} new events, {words or 'nothing due'}"
+    if not whole:
+        message += f"; the feed goes on after {MOST_PAGES} pages, which were not read"
+    if len(steps) == most:
+        message += f"; more than {most} orders are due, the rest is not listed"
     if flow_run.id is not None:
         await acreate_table_artifact(
             table=rows or [{"order": "none", "would": "nothing"}], key=f"plan-{runtime.name}", description=message
@@ -42,7 +47,8 @@ async def plan(runtime: Runtime, limit: int | None) -> State[dict[str, Any]]:
     return State(type=StateType.COMPLETED, name="Dry run", message=message)
 
 
-async def _new_events(runtime: Runtime) -> list[GlopalEvent]:
+async def _new_events(runtime: Runtime) -> tuple[list[GlopalEvent], bool]:
+    """What the feed has and the ledger has not, and whether the feed was read to its end."""
     after = await read_cursor(runtime.ledger, runtime.key)
     found: list[GlopalEvent] = []
     for _ in range(MOST_PAGES):
@@ -54,6 +60,6 @@ async def _new_events(runtime: Runtime) -> list[GlopalEvent]:
         known = await known_events(runtime.ledger, runtime.key, [entry.event_id for entry in entries])
         found += [entry for entry in entries if entry.event_id not in known]
         if page.cursor is None or page.cursor == after:
-            break
+            return found, True
         after = page.cursor
-    return found
+    return found, False

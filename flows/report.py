@@ -21,7 +21,7 @@ from prefect.events import emit_event
 from prefect.runtime import flow_run
 
 from flows.settle import FOUND, Tally
-from ledger.policy import Told
+from ledger.notices import Told
 from ledger.queries import Parked
 from tasks.events import Pulled
 
@@ -233,6 +233,9 @@ def final_state(report: RunReport) -> State[dict[str, Any]]:
         message += ". " + "; ".join(report.problems[:3])
     if report.feed_problem:
         return State(type=StateType.FAILED, name="Feed not read", message=message)
+    if report.pulled is not None and report.pulled.busy:
+        busy = "the feed is being read by another run, or by one that was killed a moment ago; the next run reads it"
+        return State(type=StateType.FAILED, name="Feed busy", message=f"{message}. {busy}")
     if report.stopped:
         return State(type=StateType.FAILED, name="Stopped", message=message)
     if report.tally.parked or (report.pulled is not None and report.pulled.unreadable):

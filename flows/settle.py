@@ -147,9 +147,12 @@ class Settler:
                     first_probe=self.runtime.rules.first_probe,
                 )
                 if not claimed:
+                    # Another run has the rest.
+                    left = 0
                     break
                 left -= len(claimed)
                 await self._claimed(claimed, size, total)
+            self.tally.left += left
             await self._singles()
             if limit is None or limit > total:
                 await self._linger()
@@ -240,6 +243,8 @@ class Settler:
     def _follow(self, group: list[_Order], result: BatchResult) -> list[_Order]:
         """Count a batch's ends and pick the orders that have another step due now."""
         step, following = group[0].step, []
+        self.tally.problems += result.problems
+        self.tally.waiting.update(result.untried)
         single = len(group) == 1
         for after in result.afters:
             self._count(step, after)

@@ -147,6 +147,14 @@ def _advice(error: DBAPIError) -> str:
     return f"the ledger's database failed ({type(error.orig).__name__}); check ledger.url and the server"
 
 
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite URL; None for a database that is no file."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        return None
+    return Path(parsed.database)
+
+
 def _engine(url: str) -> AsyncEngine:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":

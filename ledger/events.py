@@ -17,8 +17,9 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ledger.engine import MAX_IN_LIST, Ledger
-from ledger.hot import ORDERS, load_rows, save_effects, save_rows
+from ledger.hot import ORDERS, Row, load_rows, save_effects, save_rows
 from ledger.leases import check_feed
+from ledger.notices import notice_row, save_notices
 from ledger.rows import account_filter, effect_line, learn_status, park, reschedule
 from ledger.steps import Rules
 from models.glopal import GlopalEvent, UnreadableEvent, clean_text
@@ -53,15 +54,24 @@ class CursorMove:
     fence: int
 
 
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where the live feed was read to, and the longest page that it ever gave."""
+
+    at: str | None = None
+    longest_page: int = 0
+
+
 async def read_cursor(ledger: Ledger, key: AccountKey) -> str | None:
     """The live cursor of an account's feed, or None before the first page."""
+    return (await read_place(ledger, key)).at
+
+
+async def read_place(ledger: Ledger, key: AccountKey) -> Cursor:
+    """Where the live feed was read to, and what is known of its pages."""
     async with ledger.read() as session:
-        return await _cursor(session, key)
-
-
-async def _cursor(session: AsyncSession, key: AccountKey) -> str | None:
-    row = await session.get(FeedCursor, (key.provider, key.environment, key.account))
-    return row.cursor if row else None
+        row = await session.get(FeedCursor, (key.provider, key.environment, key.account))
+        return Cursor(row.cursor, row.longest_page) if row else Cursor()
 
 
 async def overlap_anchor(ledger: Ledger, key: AccountKey, overlap: int) -> str | None:
@@ -118,7 +128,7 @@ async def record_page(
         fresh = await _insert_events(session, ledger, key, events, ids, now, seen)
         seen.orders = await _apply(session, ledger, fresh, ids, rules, now, seen.parked)
         if move is not None:
-            seen.cursor_moved = await _move_cursor(session, ledger, key, move, now)
+            seen.cursor_moved = await _move_cursor(session, ledger, key, move, now, len(events))
     return seen
 
 
@@ -263,7 +273,7 @@ async def _apply(
 ) -> int:
     """Let new events move their orders; returns how many orders they speak of."""
     rows = await load_rows(session, {ids[_order_name(event)] for event in events})
-    lines = []
+    lines, notices = [], []
     for event in events:
         row = rows[ids[_order_name(event)]]
         if not is_safe_source_id(row.source_order_id):
@@ -271,15 +281,27 @@ async def _apply(
                 reason = "the order id has characters that no order id has; it is never put into a web address"
                 park(row, "bad_id", reason, now)
                 parked.append(row.id)
+                notices.append(notice_row(row.id, "crossdock.order.parked", "bad_id", reason, now))
                 lines.append(effect_line(row, phase="note", kind="park", detail=reason, now=now, owner=ledger.owner))
         elif event.claims is not None and learn_status(row, SourceStatus(event.claims), now, rules.deadline):
+            if _before_start(event, row, rules):
+                row.closed_at, row.closed_why = now, "older than the account's start_at; another system landed it"
             reschedule(row, rules.import_on, now)
     await save_effects(session, lines)
+    await save_notices(session, notices)
     await save_rows(session, list(rows.values()))
     return len(rows)
 
 
-async def _move_cursor(session: AsyncSession, ledger: Ledger, key: AccountKey, move: CursorMove, now: datetime) -> bool:
+def _before_start(event: GlopalEvent, row: Row, rules: Rules) -> bool:
+    """Whether this is history: what happened before the account's start is recorded and left alone."""
+    old = rules.start_at is not None and event.event_at is not None and event.event_at < rules.start_at
+    return old and row.landing == Landing.SEEN.value
+
+
+async def _move_cursor(
+    session: AsyncSession, ledger: Ledger, key: AccountKey, move: CursorMove, now: datetime, length: int
+) -> bool:
     fresh = {
         "provider": key.provider,
         "environment": key.environment,
@@ -287,11 +309,13 @@ async def _move_cursor(session: AsyncSession, ledger: Ledger, key: AccountKey, m
         "cursor": move.to,
         "moved_at": now,
         "fence": move.fence,
+        "longest_page": length,
     }
     row = await session.get(FeedCursor, (key.provider, key.environment, key.account), with_for_update=True)
     if row is None:
         await session.execute(ledger.insert_ignoring(FeedCursor, [fresh]))
         return True
+    row.longest_page = max(row.longest_page, length)
     if row.cursor == move.to:
         return False
     row.cursor, row.moved_at, row.fence = move.to, now, move.fence

@@ -46,6 +46,9 @@ class Row:
     parked_code: str | None
     parked_reason: str | None
     cancel_wanted: str | None
+    cancel_by: str | None
+    closed_at: datetime | None
+    closed_why: str | None
     unknown_since: datetime | None
     probes_missed: int
     currency: str | None

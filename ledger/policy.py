@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Literal
 
 from sqlalchemy import func, or_
 from sqlalchemy import select as sa_select
@@ -14,6 +12,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ledger.engine import Ledger
+from ledger.notices import News, Told, notice_row, save_notices
 from ledger.rows import account_filter, append_effect, park, reschedule, unpark
 from ledger.steps import Rules
 from models.ids import AccountKey
@@ -23,24 +22,12 @@ from models.settings import Policy
 from models.tables import Effect, OpenIntent, SourceOrder
 
 AUTO_CANCEL = "auto_cancel"
-Decision = Literal["retry", "cancel"]
-News = Literal["crossdock.order.parked", "crossdock.order.late", "crossdock.cancel.blocked"]
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """Something a person must hear about. No buyer's data in it."""
-
-    event: News
-    order_id: int
-    source_order_id: str
-    account: str
-    code: str
-    reason: str
-
-
-def _tell(row: SourceOrder, event: News, code: str, reason: str) -> Told:
+async def _tell(session: AsyncSession, row: SourceOrder, event: News, code: str, reason: str, now: datetime) -> Told:
+    """Write a notice; it is told at the end of this run, or of the next one."""
     assert row.id is not None  # noqa: S101 - read from the database
+    await save_notices(session, [notice_row(row.id, event, code, reason, now)])
     return Told(event, row.id, row.source_order_id, str(row.key), code, reason)
 
 
@@ -93,6 +80,7 @@ async def _past_deadline(
         blocked = await _blast_radius(session, ledger, row, policy)
         if blocked is None:
             row.cancel_wanted = f"not landed within {hours}; the account's policy is to cancel"
+            row.cancel_by = "policy"
             unpark(row)
             line = append_effect(
                 row,
@@ -105,9 +93,9 @@ async def _past_deadline(
             )
             session.add(line)
             reschedule(row, rules.import_on, now)
-            return _tell(row, "crossdock.order.late", "deadline_cancel", row.cancel_wanted)
+            return await _tell(session, row, "crossdock.order.late", "deadline_cancel", row.cancel_wanted, now)
         _park(session, ledger, row, rules, "cancel_blocked", blocked)
-        return _tell(row, "crossdock.cancel.blocked", "cancel_blocked", blocked)
+        return await _tell(session, row, "crossdock.cancel.blocked", "cancel_blocked", blocked, now)
     reason = f"not landed {hours}; a person decides: retry it or cancel it"
     if cancelable:
         reason += ". The policy is to cancel, but cancel_confirmed is not set for this account"
@@ -115,7 +103,7 @@ async def _past_deadline(
         reason = f"the outcome of a call is still unknown {hours}; Crossdock keeps looking and cancels nothing"
     if row.parked_at is None:
         _park(session, ledger, row, rules, "deadline", reason)
-    return _tell(row, "crossdock.order.late", "deadline", row.parked_reason or reason)
+    return await _tell(session, row, "crossdock.order.late", "deadline", row.parked_reason or reason, now)
 
 
 def _park(session: AsyncSession, ledger: Ledger, row: SourceOrder, rules: Rules, code: str, reason: str) -> None:
@@ -140,7 +128,9 @@ async def _blast_radius(session: AsyncSession, ledger: Ledger, row: SourceOrder,
             f"{len(amounts)} automatic cancels in the last hour reach the limit of {policy.max_cancels_per_hour}; "
             "stopped, a person decides"
         )
-    value = total_of([*amounts, row.base_total or Decimal(0)])
+    if row.base_total is None:
+        return "its value is not known, so the limit on automatic cancels by value cannot be kept; a person decides"
+    value = total_of([*amounts, row.base_total])
     if value > policy.max_cancel_value_per_hour:
         return (
             f"automatic cancels of the last hour would reach {value} {row.base_currency or ''}, above the limit of "
@@ -171,60 +161,8 @@ async def warn_late(ledger: Ledger, key: AccountKey, policy: Policy) -> list[Tol
             row.warned_at = now
             left = f"; the policy acts at {row.deadline_at:%Y-%m-%d %H:%M} UTC" if row.deadline_at else ""
             reason = f"READY for over {policy.warn_after_hours:g} h and not landed ({row.landing}){left}"
-            told.append(_tell(row, "crossdock.order.late", "late", reason))
+            told.append(await _tell(session, row, "crossdock.order.late", "late", reason, now))
         return told
-
-
-class CannotDecide(ValueError):
-    """The decision does not fit the order's state; nothing was changed. The message says why."""
-
-
-async def decide(ledger: Ledger, order_id: int, decision: Decision, reason: str, rules: Rules) -> str:
-    """A person's decision about one order, written into its story.
-
-    Args:
-        ledger: where.
-        order_id: the ledger's row id.
-        decision: ``retry`` puts it back in line; ``cancel`` cancels it at the provider, its store order first.
-        reason: the person's own words.
-        rules: the account's scheduling rules.
-
-    Raises:
-        CannotDecide: unknown order, settled order, or a cancel while a call's outcome is unknown or after acceptance.
-    """
-    now = ledger.clock()
-    async with ledger.write() as session:
-        query = select(SourceOrder).where(SourceOrder.id == order_id).with_for_update()
-        row = (await session.exec(query)).one_or_none()
-        if row is None:
-            raise CannotDecide(f"there is no order {order_id}")
-        landing = Landing(row.landing)
-        if row.settled_at is not None:
-            raise CannotDecide(f"order {row.source_order_id} is settled ({landing.value}); nothing is left to decide")
-        if decision == "cancel":
-            if landing in UNKNOWN:
-                raise CannotDecide(
-                    f"order {row.source_order_id}: the outcome of a call is unknown ({landing.value}); a cancel now "
-                    "could leave a live store order behind. Wait until Crossdock has looked, then decide"
-                )
-            if landing is Landing.ACCEPTED:
-                raise CannotDecide(f"order {row.source_order_id} is accepted; it is never also cancelled by Crossdock")
-            row.cancel_wanted = reason or "a person decided to cancel"
-        if row.parked_code != "bad_id":
-            unpark(row)
-        row.attempts = 0
-        if decision == "retry" and row.deadline_at is not None and row.deadline_at <= now:
-            row.deadline_at, row.deadline_applied_at = now + rules.deadline, None
-        text = f"a person decided: {decision}. {reason}".strip()
-        kind = f"decide_{decision}"
-        session.add(append_effect(row, phase="note", kind=kind, detail=text, now=now, owner=ledger.owner))
-        step = reschedule(row, rules.import_on, now)
-        if decision == "retry" and landing is Landing.STORE_CANCELLED and step is None:
-            raise CannotDecide(
-                f"order {row.source_order_id} is cancelled in the store, and Crossdock never creates it twice; decide "
-                "to cancel it at the provider, too, or settle it by hand on both sides"
-            )
-        return step.value if step else "nothing to do until the provider says more"
 
 
 async def wake_received(ledger: Ledger, key: AccountKey, rules: Rules) -> int:
@@ -254,6 +192,7 @@ async def count_open(ledger: Ledger, key: AccountKey) -> dict[str, int]:
                 col(SourceOrder.source_status),
                 col(SourceOrder.parked_at).is_not(None),
                 col(SourceOrder.settled_at).is_not(None),
+                col(SourceOrder.closed_at).is_not(None),
                 func.count(),
             )
             .where(*account_filter(key))
@@ -262,21 +201,26 @@ async def count_open(ledger: Ledger, key: AccountKey) -> dict[str, int]:
                 col(SourceOrder.source_status),
                 col(SourceOrder.parked_at).is_not(None),
                 col(SourceOrder.settled_at).is_not(None),
+                col(SourceOrder.closed_at).is_not(None),
             )
         )
         counts: dict[str, int] = {}
-        for landing, status, parked, settled, number in await session.execute(query):
-            name = bucket_of(Landing(landing), SourceStatus(status), parked=bool(parked), settled=bool(settled))
+        for landing, status, parked, settled, closed, number in await session.execute(query):
+            name = bucket_of(
+                Landing(landing), SourceStatus(status), parked=bool(parked), settled=bool(settled), closed=bool(closed)
+            )
             counts[name] = counts.get(name, 0) + int(number)
         return counts
 
 
-def bucket_of(landing: Landing, status: SourceStatus, *, parked: bool, settled: bool) -> str:
+def bucket_of(landing: Landing, status: SourceStatus, *, parked: bool, settled: bool, closed: bool = False) -> str:
     """The counting rule of every report: parked first, then settled, then unknown, then waiting or under way."""
     if parked:
         return "parked"
     if settled:
-        return "cancelled" if landing is Landing.CANCELLED else "landed"
+        if landing is Landing.CANCELLED:
+            return "cancelled"
+        return "landed" if landing is Landing.ACCEPTED else "closed without landing" if closed else "landed"
     if landing in UNKNOWN:
         return "outcome unknown"
     if status in (SourceStatus.UNSEEN, SourceStatus.RECEIVED):

@@ -63,8 +63,9 @@ async def due_steps(
     async with ledger.read() as session:
         query = (
             select(SourceOrder)
-            .where(*account_filter(key), col(SourceOrder.settled_at).is_(None))
+            .where(*account_filter(key), col(SourceOrder.settled_at).is_(None), col(SourceOrder.due_at) <= now)
             .order_by(col(SourceOrder.due_at), col(SourceOrder.id))
+            .limit(limit)
         )
         found: list[tuple[str, Step, datetime | None]] = []
         for row in await session.exec(query):

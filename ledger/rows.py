@@ -46,6 +46,7 @@ def view_of(row: AnyRow, import_on: ImportOn) -> OrderView:
         parked=row.parked_at is not None,
         cancel_wanted=row.cancel_wanted is not None,
         import_on=import_on,
+        closed=row.closed_at is not None,
     )
 
 
@@ -63,10 +64,23 @@ def account_filter(key: AccountKey) -> tuple[ColumnElement[bool], ...]:
     )
 
 
+STORE_PARKS = frozenset(
+    {
+        "accept.elsewhere",
+        "document.changed_after_import",
+        "insert.reference_conflict",
+        "insert.store_cancelled",
+        "insert.total_differs",
+        "probe.conflict",
+    }
+)
+
+
 def learn_status(row: AnyRow, told: SourceStatus, now: datetime, deadline: timedelta) -> bool:
     """Merge a status into a row; start its deadline at READY. True when it moved.
 
-    A move is new knowledge: a parked order gets another chance.
+    A move is new knowledge: a parked order gets another chance. One that waits because its store order is not what it
+    should be does not: nothing that the provider says mends that, except that it cancelled.
     """
     before = SourceStatus(row.source_status)
     after = merge_status(before, told)
@@ -77,7 +91,10 @@ def learn_status(row: AnyRow, told: SourceStatus, now: datetime, deadline: timed
     if at_least(after, SourceStatus.READY) and row.ready_at is None and after is not SourceStatus.CANCELLED:
         row.ready_at = now
         row.deadline_at = now + deadline
-    if row.parked_at is not None:
+    if row.closed_at is not None and (after is SourceStatus.CANCELLED or row.landing == Landing.SEEN.value):
+        # Closed by hand or by its age, and now something new is said about it.
+        row.closed_at = row.closed_why = None
+    if row.parked_at is not None and (row.parked_code not in STORE_PARKS or after is SourceStatus.CANCELLED):
         unpark(row)
         # The policy looks at it once more, or it would be tried for ever after its deadline.
         row.deadline_applied_at = None
@@ -105,7 +122,7 @@ def reschedule(row: AnyRow, import_on: ImportOn, now: datetime, due_at: datetime
     row.updated_at = now
     if step is None:
         row.due_at = None
-        settled = Landing(row.landing) in SETTLED and row.parked_at is None
+        settled = (Landing(row.landing) in SETTLED or row.closed_at is not None) and row.parked_at is None
         row.settled_at = (row.settled_at or now) if settled else None
     else:
         row.settled_at = None

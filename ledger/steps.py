@@ -20,6 +20,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ledger.engine import Ledger
 from ledger.hot import Row, load_rows, save_effects, save_rows
+from ledger.notices import notice_row, save_notices
 from ledger.rows import (
     close_orphan,
     delete_intents,
@@ -69,11 +70,15 @@ class Work:
     unknown_since: datetime | None
     probes_missed: int
     cancel_wanted: str | None
+    cancel_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NewDocument:
-    """A document to keep: the bytes as received and, when it could be mapped, the canonical order."""
+    """A document to keep: the bytes as received and, when it could be mapped, the canonical order.
+
+    One that could not be mapped is kept without becoming the order's current document.
+    """
 
     raw: bytes
     sha256: str
@@ -134,6 +139,7 @@ class Rules:
     import_on: ImportOn
     deadline: timedelta
     first_probe: timedelta
+    start_at: datetime | None = None
 
 
 async def begin(ledger: Ledger, ids: Sequence[int], step: Step, rules: Rules) -> list[Work]:
@@ -209,6 +215,7 @@ def _work(row: Row, step: Step) -> Work:
         unknown_since=row.unknown_since,
         probes_missed=row.probes_missed,
         cancel_wanted=row.cancel_wanted,
+        cancel_by=row.cancel_by,
     )
 
 
@@ -221,6 +228,7 @@ async def finish(ledger: Ledger, ends: Sequence[StepEnd], rules: Rules) -> list[
     now = ledger.clock()
     afters: list[After] = []
     lines: list[dict[str, Any]] = []
+    notices: list[dict[str, Any]] = []
     async with ledger.write() as session:
         rows = await load_rows(session, [end.work.id for end in ends])
         ours = [end for end in ends if _still_ours(rows.get(end.work.id), end, ledger)]
@@ -230,14 +238,19 @@ async def finish(ledger: Ledger, ends: Sequence[StepEnd], rules: Rules) -> list[
             if row is None or not _still_ours(row, end, ledger):
                 afters.append(After(end.work.id, end.work.source_order_id, None, None, False, None, lost=True))
                 continue
-            if end.document is not None:
+            if end.document is not None and end.document.canonical is not None:
                 row.document_id = documents[row.id, end.document.sha256]
             lines += _apply(ledger, row, end, rules, now)
             after = _after(row, end, rules, now)
             afters.append(after)
+            if after.newly_parked:
+                notices.append(
+                    notice_row(row.id, "crossdock.order.parked", row.parked_code or "", row.parked_reason or "", now)
+                )
             if not after.due_now and not (end.outcome is OutcomeKind.NOT_YET and not end.leave):
                 row.lease_owner = row.lease_until = None
         await save_effects(session, lines)
+        await save_notices(session, notices)
         await save_rows(session, [rows[end.work.id] for end in ours])
         await delete_intents(session, [end.work.id for end in ours if is_effect(end.work.step)])
     return afters
@@ -274,16 +287,25 @@ def _apply(ledger: Ledger, row: Row, end: StepEnd, rules: Rules, now: datetime) 
         row.attempts += 1
     elif effect or end.landing is not None:
         row.attempts = 0
-    if end.park is not None and not changed:
-        code, reason = end.park
-        if row.parked_code != code or row.parked_reason != reason:
-            lines.append(effect_line(row, phase="note", kind="park", detail=reason, now=now, owner=ledger.owner))
-            park(row, code, reason, now)
     # News make an order due at once, but a store is never searched earlier for it.
     waits = end.due_in is not None and (not changed or row.landing == Landing.INSERT_UNKNOWN.value)
     due_at = now + timedelta(seconds=end.due_in or 0.0) if waits else None
-    reschedule(row, rules.import_on, now, due_at)
+    following = reschedule(row, rules.import_on, now, due_at)
+    parking = _parking(row, end, changed=changed and following is not None)
+    if parking is not None and (row.parked_code, row.parked_reason) != parking:
+        code, reason = parking
+        lines.append(effect_line(row, phase="note", kind="park", detail=reason, now=now, owner=ledger.owner))
+        park(row, code, reason, now)
+        reschedule(row, rules.import_on, now, due_at)
     return lines
+
+
+def _parking(row: Row, end: StepEnd, *, changed: bool) -> tuple[str, str] | None:
+    """Why the order waits for a person now, if it does; news that have a step of their own come first."""
+    if row.landing == Landing.ACCEPTED.value and row.cancel_wanted is not None:
+        row.cancel_wanted = row.cancel_by = None
+        return "cancel.too_late", "the order was accepted before its cancel could be sent; it is not cancelled"
+    return None if changed else end.park
 
 
 def _land(row: Row, end: StepEnd, now: datetime) -> None:
@@ -341,7 +363,7 @@ def _after(row: Row, end: StepEnd, rules: Rules, now: datetime) -> After:
         next_step=step,
         due_now=step is not None and row.due_at is not None and row.due_at <= now,
         parked_code=row.parked_code,
-        newly_parked=end.park is not None and row.parked_at == now,
+        newly_parked=row.parked_at == now,
         landing=Landing(row.landing),
     )
 

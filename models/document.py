@@ -17,7 +17,8 @@ CANONICAL_VERSION = 1
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Errors of pydantic must not show what a buyer typed.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Buyer(_Part):

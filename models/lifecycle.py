@@ -127,6 +127,8 @@ class OrderView:
         parked: whether the order waits for a person.
         cancel_wanted: whether the policy or a person decided to cancel at the source.
         import_on: when the account wants orders in the store.
+        closed: whether nothing is to be done about it although it has not landed: a person said so, or it is older than
+            the account's start.
     """
 
     source_status: SourceStatus
@@ -135,6 +137,7 @@ class OrderView:
     parked: bool = False
     cancel_wanted: bool = False
     import_on: ImportOn = "ready"
+    closed: bool = False
 
 
 _LOOK = {
@@ -149,7 +152,7 @@ def next_step(order: OrderView) -> Step | None:
     if order.landing in _LOOK:
         # Also when parked: looking harms nothing, and an order parked for its unknown outcome resolves by itself.
         return _LOOK[order.landing]
-    if order.parked or order.landing is Landing.CANCELLED:
+    if order.parked or order.closed or order.landing is Landing.CANCELLED:
         return None
     if order.source_status is SourceStatus.CANCELLED:
         return _after_source_cancel(order.landing)
@@ -177,13 +180,15 @@ def _towards_store(order: OrderView) -> Step | None:
     if at_least(status, SourceStatus.ACCEPTED):
         return _accepted_there(order)
     if status is SourceStatus.READY:
-        if landing is Landing.INSERTED:
-            return Step.ACCEPT
         # A document read before READY may have changed since, so it is read again before it counts.
         if not at_least(order.document_status, SourceStatus.READY):
             return Step.FETCH
+        if landing is Landing.INSERTED:
+            return Step.ACCEPT
         return Step.RELEASE if landing is Landing.HELD else Step.INSERT if landing is Landing.FETCHED else Step.FETCH
     if status is SourceStatus.RECEIVED and order.import_on == "received":
+        if landing is Landing.FETCHED and order.document_status is None:
+            return Step.FETCH
         return {Landing.SEEN: Step.FETCH, Landing.FETCHED: Step.INSERT_HELD}.get(landing)
     return None
 

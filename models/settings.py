@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -155,6 +155,10 @@ class GlopalAccount(_Section):
     events: list[str] = Field(default_factory=lambda: ["order.received", "order.ready", "order.cancelled"])
     page_size: int | None = Field(default=None, ge=1, le=1000, description="Sent as limit when set; 20 is Glopal's.")
     overlap: int = Field(default=10, ge=0, le=200, description="Events re-read before the cursor on each poll.")
+    start_at: AwareDatetime | None = Field(
+        default=None,
+        description="Older orders are recorded and left alone: another system landed them.",
+    )
     cancel_confirmed: bool = Field(
         default=False, description="Set true once the cancel endpoint was checked with Glopal; it is off until then."
     )

@@ -51,6 +51,9 @@ class SourceOrder(SQLModel, table=True):
     parked_code: str | None = Field(default=None, max_length=64)
     parked_reason: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     cancel_wanted: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    cancel_by: str | None = Field(default=None, max_length=8, description="policy or person")
+    closed_at: datetime | None = Field(default=None, sa_column=_when())
+    closed_why: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     unknown_since: datetime | None = Field(default=None, sa_column=_when())
     probes_missed: int = Field(default=0)
 
@@ -152,6 +155,7 @@ class FeedCursor(SQLModel, table=True):
     cursor: str = Field(max_length=255)
     moved_at: datetime = Field(sa_column=_when(nullable=False))
     fence: int = Field(default=0)
+    longest_page: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
 
 
 class FeedLease(SQLModel, table=True):
@@ -196,3 +200,28 @@ class OpenIntent(SQLModel, table=True):
     kind: str = Field(max_length=32)
     at: datetime = Field(sa_column=_when(nullable=False))
     owner: str = Field(max_length=64)
+
+
+class SideHold(SQLModel, table=True):
+    """Until when a provider account or a store asked to be left alone; kept for the runs after that one."""
+
+    __tablename__ = "side_hold"
+
+    name: str = Field(primary_key=True, max_length=200)
+    until: datetime = Field(sa_column=_when(nullable=False))
+    said: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class Notice(SQLModel, table=True):
+    """Something that a person must hear about: written with what it tells of, marked once it was told."""
+
+    __tablename__ = "notice"
+    __table_args__ = (Index("ix_notice_untold", "told_at", "id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    order_id: int = Field(foreign_key="source_order.id")
+    event: str = Field(max_length=64)
+    code: str = Field(max_length=64)
+    reason: str = Field(sa_column=Column(Text, nullable=False))
+    at: datetime = Field(sa_column=_when(nullable=False))
+    told_at: datetime | None = Field(default=None, sa_column=_when())

@@ -132,10 +132,16 @@ class Transport:
         self._base_url = base_url
         self._limits = limits
         self._pace = Pace(limits)
-        self._headers = {**headers, "Accept": "application/json", "Accept-Encoding": "identity"}
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "crossdock",
+            **headers,
+        }
         # One connection each: a pool looks at all of its connections twice a call, and with sixteen of them that is a
-        # third of what a call costs.
-        self._idle: list[httpx.AsyncClient] = []
+        # third of what a call costs. Bare transports, because they follow nothing, keep no cookies and read no
+        # environment: a token goes to the address it was given for.
+        self._idle: list[httpx.AsyncHTTPTransport] = []
 
     async def call(
         self,
@@ -161,12 +167,13 @@ class Transport:
                 return Silence("the store asked to be left alone", sent=False, retry_after=held)
             http = self._idle.pop() if self._idle else self._connection()
             try:
-                request = http.build_request(
+                request = httpx.Request(
                     method,
                     self._base_url + path,
                     params=params,
                     content=content,
                     headers={
+                        **self._headers,
                         **(headers or {}),
                         **({"Content-Type": "application/json"} if content is not None else {}),
                     },
@@ -183,29 +190,23 @@ class Transport:
         while self._idle:
             await self._idle.pop().aclose()
 
-    def _connection(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            headers=self._headers,
-            # The one time limit is the hard one around the whole call; httpx's own would start anew with each chunk.
-            timeout=None,  # noqa: S113
-            limits=httpx.Limits(max_connections=1, keepalive_expiry=_KEEP_IDLE_SECONDS),
-            verify=_certificates(),
-            follow_redirects=False,
-            trust_env=False,
-        )
+    def _connection(self) -> httpx.AsyncHTTPTransport:
+        limits = httpx.Limits(max_connections=1, keepalive_expiry=_KEEP_IDLE_SECONDS)
+        return httpx.AsyncHTTPTransport(verify=_certificates(), trust_env=False, limits=limits)
 
-    async def _exchange(self, http: httpx.AsyncClient, request: httpx.Request) -> Reply:
+    async def _exchange(self, http: httpx.AsyncHTTPTransport, request: httpx.Request) -> Reply:
         began = asyncio.Event()
 
         async def trace(step: str, info: Mapping[str, Any]) -> None:  # noqa: ARG001 - httpcore's signature
             if step.endswith("send_request_headers.started"):
                 began.set()
 
-        request.extensions = {**request.extensions, "trace": trace}
+        # The one time limit is the hard one around the whole call; httpx's own would start anew with each chunk.
+        request.extensions = {"trace": trace}
         head: httpx.Response | None = None
         try:
             async with asyncio.timeout(self._limits.timeout):
-                head = await http.send(request, stream=True)
+                head = await http.handle_async_request(request)
                 return await self._read(head)
         except TimeoutError:
             what = f"no complete answer within {self._limits.timeout:g} s"

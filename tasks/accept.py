@@ -55,13 +55,9 @@ async def _after_refusal(runtime: Runtime, work: Work, refusal: Refused) -> Step
         return StepEnd(work, OutcomeKind.UNKNOWN, refusal.message, landing=Landing.ACCEPT_UNKNOWN)
     end = _decide(work, read.value.head)
     if end is not None:
+        runtime.provider_side.well()
         return end
-    return StepEnd(
-        work,
-        OutcomeKind.REFUSED,
-        refusal.message,
-        park=(f"accept.{refusal.code.value}", refusal.message),
-    )
+    return refused(runtime, work, runtime.provider_side, refusal, "accept")
 
 
 async def check_one(runtime: Runtime, work: Work) -> StepEnd:

@@ -2,11 +2,15 @@
 
 A batch of one raises on "not yet", so that Prefect's task retries work on it and a person sees that order by name. A
 batch of many never raises for an order; it returns its stragglers, and the flow resubmits those one by one.
+
+An error of ours that one order runs into is that order's alone: the others go on, and the run says so at its end.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +26,7 @@ from models.lifecycle import EFFECTS, Step
 from models.outcome import NotYet, NotYetError, OutcomeKind
 from tasks.runtime import Runtime, Side
 
+logger = logging.getLogger("crossdock")
 # Seconds of a lease that are kept for writing the outcome down.
 LEASE_MARGIN = 1.0
 One = Callable[[Runtime, Work], Awaitable[StepEnd]]
@@ -35,6 +40,8 @@ class BatchResult:
     afters: list[After] = field(default_factory=list)
     stragglers: list[int] = field(default_factory=list)
     skipped: int = 0
+    untried: list[int] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
     def __repr__(self) -> str:
         return f"BatchResult({self.step}: {len(self.afters)} orders, {len(self.stragglers)} not yet)"
@@ -64,23 +71,34 @@ async def run_batch(runtime: Runtime, ids: list[int], step: Step, one: One, side
         LedgerUnavailable: the ledger could not take the intents; nothing was sent.
     """
     result = BatchResult(step.value)
-    works = await begin(runtime.ledger, ids, step, runtime.rules) if side.stopped is None else []
+    if side.stopped is not None:
+        result.untried = ids
+        return result
+    works = await begin(runtime.ledger, ids, step, runtime.rules)
     result.skipped = len(ids) - len(works)
     runtime.documents.expect([work.document_id for work in works if work.document_id is not None])
 
     async def guarded(work: Work) -> None:
         async with runtime.flight:
-            end = await _run_one(runtime, work, one, side)
+            try:
+                end = await _run_one(runtime, work, one, side)
+            except LedgerUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - a bug that one order runs into must not stop the others
+                result.problems.append(_told(work, error))
+                end = _stopped_by_bug(runtime, work, error)
             after = await runtime.recorder.record(end)
         result.afters.append(after)
         if end.outcome is OutcomeKind.NOT_YET and not end.leave and not after.due_now:
             result.stragglers.append(work.id)
 
     ends = await asyncio.gather(*(guarded(work) for work in works), return_exceptions=True)
-    failed = [end for end in ends if isinstance(end, BaseException)]
-    if failed:
+    for work, end in zip(works, ends, strict=True):
         # An open intent stays behind each of these; whoever comes next treats it as unknown and looks.
-        raise failed[0]
+        if isinstance(end, LedgerUnavailable) or (end is not None and not isinstance(end, Exception)):
+            raise end
+        if end is not None:
+            result.problems.append(_told(work, end))
     if len(ids) == 1 and result.stragglers:
         raise _not_yet(works[0], result)
     return result
@@ -104,6 +122,28 @@ async def _run_one(runtime: Runtime, work: Work, one: One, side: Side) -> StepEn
     except TimeoutError:
         text = "given up before the lease on the order ended; nobody knows how the call went"
         return StepEnd(work, OutcomeKind.UNKNOWN, text, landing=unknown_landing(work.step.value))
+
+
+def _told(work: Work, error: Exception) -> str:
+    """Log where a bug is, without its own words: they may hold a buyer's values."""
+    name = type(error).__name__
+    place = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("order %s: %s failed with %s\n%s", work.source_order_id, work.step.value, name, place)
+    return f"order {work.source_order_id}: {work.step.value} met an error of Crossdock itself ({name}); see the log"
+
+
+def _stopped_by_bug(runtime: Runtime, work: Work, error: Exception) -> StepEnd:
+    """Nobody knows how far a step came that ended in a bug; it is looked into, or tried again until the deadline."""
+    effect = work.step in EFFECTS
+    first_look = work.step in (Step.INSERT, Step.INSERT_HELD)
+    return StepEnd(
+        work,
+        OutcomeKind.UNKNOWN if effect else OutcomeKind.NOT_YET,
+        f"stopped by an error of Crossdock itself ({type(error).__name__}); the log says where",
+        landing=unknown_landing(work.step.value) if effect else None,
+        due_in=runtime.account.policy.probe_delays[0] if first_look else runtime.wait(work.attempts),
+        leave=True,
+    )
 
 
 def _not_yet(work: Work, result: BatchResult) -> NotYetError:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from prefect import task
 
 from ledger.steps import StepEnd, Work
+from models.glopal import OrderHead
 from models.ids import Reference, StoreOrderId
 from models.lifecycle import Landing, SourceStatus, Step
 from models.outcome import Done, NotYet, OutcomeKind, RefusalCode, Refused
-from stores.protocol import StoreOrder
+from stores.protocol import StoreOrder, StoreState
 from tasks.batch import TASK_OPTIONS, BatchResult, One, run_batch
 from tasks.ends import not_yet, refused, still_unknown
 from tasks.runtime import Runtime, current
@@ -24,7 +25,8 @@ async def cancel_orders(order_ids: list[int], step: str, label: str) -> BatchRes
         label: what people read: the order's id, or how many orders.
     """
     runtime = current()
-    side = runtime.store_side if step == Step.CANCEL_STORE.value else runtime.provider_side
+    in_store = {Step.CANCEL_STORE.value, Step.CLOSE.value}
+    side = runtime.store_side if step in in_store else runtime.provider_side
     return await run_batch(runtime, order_ids, Step(step), STEPS[Step(step)], side)
 
 
@@ -71,6 +73,9 @@ async def cancel_source_one(runtime: Runtime, work: Work) -> StepEnd:
     if found.value is not None and found.value.state.live:
         return _live_after_all(work, found.value)
     side = runtime.provider_side
+    accepted = await _accepted_meanwhile(runtime, work)
+    if accepted is not None:
+        return accepted
     outcome = await runtime.client.cancel(work.source_order_id, work.cancel_wanted or "cannot be fulfilled")
     if isinstance(outcome, Done):
         side.well()
@@ -90,26 +95,55 @@ async def cancel_source_one(runtime: Runtime, work: Work) -> StepEnd:
     return StepEnd(work, OutcomeKind.UNKNOWN, outcome.message, landing=Landing.SOURCE_CANCEL_UNKNOWN)
 
 
-def _live_after_all(work: Work, order: StoreOrder) -> StepEnd:
+async def _accepted_meanwhile(runtime: Runtime, work: Work) -> StepEnd | None:
+    """No event tells of an acceptance, so the order is read once more before it is cancelled for good."""
+    read = await runtime.client.order(work.source_order_id)
+    if isinstance(read, NotYet):
+        return not_yet(runtime, work, runtime.provider_side, read)
+    if isinstance(read, Refused):
+        return refused(runtime, work, runtime.provider_side, read, "cancel")
+    if not isinstance(read, Done):
+        return still_unknown(runtime, work, runtime.provider_side, read)
+    return _elsewhere(work, read.value.head)
+
+
+def _elsewhere(work: Work, head: OrderHead) -> StepEnd | None:
+    """An order that somebody accepted is not cancelled; None when nobody did."""
+    if head.status not in (SourceStatus.ACCEPTED, SourceStatus.COMPLETED):
+        return None
+    theirs = head.external_order_id or "(none)"
+    reason = f"Glopal has the order as accepted with store order {theirs}, so it is not cancelled; a person looks"
+    back = Landing.STORE_CANCELLED if work.store_order_id else Landing.FETCHED if work.document_id else Landing.SEEN
     return StepEnd(
         work,
         OutcomeKind.REFUSED,
-        f"the store has a live order {order.number} with our reference; it is cancelled first",
-        landing=Landing.INSERTED if work.landing is not Landing.STORE_CANCELLED else None,
-        park=None if work.landing is not Landing.STORE_CANCELLED else _revived(order),
-        fields={
-            "store_order_id": order.id,
-            "store_order_number": order.number,
-            "store_state": order.state.value,
-        },
+        reason,
+        landing=back if work.landing is Landing.SOURCE_CANCEL_UNKNOWN else None,
+        told_status=SourceStatus(head.status),
+        park=("accept.elsewhere", reason),
+        note_kind="check_source_cancel",
+        fields={"cancel_wanted": None, "cancel_by": None},
     )
 
 
-def _revived(order: StoreOrder) -> tuple[str, str]:
-    return (
-        "cancel.store_order_live",
-        f"store order {order.number} was cancelled and is live again; cancel it in the store, then retry",
-    )
+def _live_after_all(work: Work, order: StoreOrder) -> StepEnd:
+    """The store has the order although the ledger did not know. Only a person's decision goes on against it."""
+    fields: dict[str, object] = {
+        "store_order_id": order.id,
+        "store_order_number": order.number,
+        "store_state": order.state.value,
+    }
+    if work.landing is Landing.STORE_CANCELLED:
+        reason = f"store order {order.number} was cancelled and is live again; cancel it in the store, then retry"
+        return StepEnd(work, OutcomeKind.REFUSED, reason, park=("cancel.store_order_live", reason), fields=fields)
+    text = f"the store has a live order {order.number} with our reference"
+    if work.cancel_by == "policy":
+        text += "; the policy cancels only what is not in the store, so it is landed instead"
+        fields |= {"cancel_wanted": None, "cancel_by": None}
+    else:
+        text += "; it is cancelled first"
+    held = order.state is StoreState.HELD
+    return StepEnd(work, OutcomeKind.REFUSED, text, landing=Landing.HELD if held else Landing.INSERTED, fields=fields)
 
 
 async def _after_refusal(runtime: Runtime, work: Work, refusal: Refused) -> StepEnd:
@@ -144,6 +178,9 @@ async def check_source_cancel_one(runtime: Runtime, work: Work) -> StepEnd:
             told_status=SourceStatus.CANCELLED,
             note_kind="check_source_cancel",
         )
+    elsewhere = _elsewhere(work, read.value.head)
+    if elsewhere is not None:
+        return elsewhere
     back = Landing.STORE_CANCELLED if work.store_order_id else Landing.FETCHED if work.document_id else Landing.SEEN
     return StepEnd(
         work,
@@ -155,8 +192,27 @@ async def check_source_cancel_one(runtime: Runtime, work: Work) -> StepEnd:
     )
 
 
-async def close_one(runtime: Runtime, work: Work) -> StepEnd:  # noqa: ARG001 - same shape as every step
-    """Both sides are without a live order: nothing is left to do."""
+async def close_one(runtime: Runtime, work: Work) -> StepEnd:
+    """Nothing is left to do, once the store agrees: an order that was fetched may have got there unseen."""
+    if work.landing is Landing.FETCHED:
+        found = await runtime.store.find(Reference(work.reference))
+        if not isinstance(found, Done):
+            return still_unknown(runtime, work, runtime.store_side, found)
+        runtime.store_side.well()
+        if found.value is not None and found.value.state.live:
+            text = f"the store has a live order {found.value.number} with our reference; it is cancelled first"
+            return StepEnd(
+                work,
+                OutcomeKind.DONE,
+                text,
+                landing=Landing.INSERTED,
+                note_kind="close",
+                fields={
+                    "store_order_id": found.value.id,
+                    "store_order_number": found.value.number,
+                    "store_state": found.value.state.value,
+                },
+            )
     return StepEnd(
         work, OutcomeKind.DONE, "cancelled; no live store order", landing=Landing.CANCELLED, note_kind="close"
     )

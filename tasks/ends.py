@@ -7,7 +7,7 @@ from models.document import OrderDocument
 from models.lifecycle import Landing
 from models.outcome import NotYet, OutcomeKind, RefusalCode, Refused, Unknown
 from stores.protocol import StoreOrder, StoreState
-from tasks.runtime import Runtime, Side
+from tasks.runtime import NAMES_NO_ORDER, Runtime, Side
 
 # Longer waits than this are not slept through inside a run; the order comes back when it is due.
 LONGEST_WAIT_IN_RUN = 30.0
@@ -16,6 +16,8 @@ LONGEST_WAIT_IN_RUN = 30.0
 def not_yet(runtime: Runtime, work: Work, side: Side, outcome: NotYet) -> StepEnd:
     """The effect certainly did not happen; the order is due again later, within this run where a retry may help."""
     side.not_yet(outcome.message)
+    if (outcome.retry_after or 0.0) > LONGEST_WAIT_IN_RUN:
+        side.asked_to_wait(outcome.retry_after or 0.0, outcome.message)
     return StepEnd(
         work,
         OutcomeKind.NOT_YET,
@@ -28,7 +30,7 @@ def not_yet(runtime: Runtime, work: Work, side: Side, outcome: NotYet) -> StepEn
 def refused(runtime: Runtime, work: Work, side: Side, outcome: Refused, prefix: str) -> StepEnd:
     """The other side said no. Refused credentials concern the whole side; anything else parks this order."""
     side.refused(outcome)
-    if outcome.code is RefusalCode.CREDENTIALS:
+    if outcome.code is RefusalCode.CREDENTIALS or (side.stopped is not None and outcome.code in NAMES_NO_ORDER):
         return StepEnd(work, OutcomeKind.NOT_YET, outcome.message, due_in=runtime.wait(work.attempts), leave=True)
     return StepEnd(work, OutcomeKind.REFUSED, outcome.message, park=(f"{prefix}.{outcome.code.value}", outcome.message))
 
@@ -40,7 +42,9 @@ def still_unknown(runtime: Runtime, work: Work, side: Side, outcome: NotYet | Un
         side.refused(outcome)
     else:
         side.not_yet(outcome.message)
-    delay = min(runtime.wait(work.attempts, retry_after), runtime.account.policy.backoff_longest)
+    if (retry_after or 0.0) > LONGEST_WAIT_IN_RUN:
+        side.asked_to_wait(retry_after or 0.0, outcome.message)
+    delay = runtime.wait(work.attempts, retry_after)
     return StepEnd(work, OutcomeKind.NOT_YET, outcome.message, due_in=delay, leave=True)
 
 

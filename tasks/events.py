@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from prefect import task
 
 from clients.glopal import RawPage
-from ledger.events import CursorMove, Recorded, overlap_anchor, read_cursor, record_page
+from ledger.events import Cursor, CursorMove, Recorded, overlap_anchor, read_place, record_page
 from ledger.leases import acquire_feed, release_feed
 from models.glopal import UnreadableEvent
 from models.outcome import Done, Failure, NotYet, RefusalCode, Refused, error_for
 from tasks.batch import TASK_OPTIONS
 from tasks.runtime import Runtime, current
 
-# Glopal prints 20 as the page size; a page with fewer events than that, ending at what we know, is the feed's end.
-ASSUMED_PAGE = 20
 # A feed that answers the same page for ever must not keep a run alive for ever.
 MOST_PAGES = 20_000
 
@@ -74,10 +72,12 @@ async def pull(runtime: Runtime) -> Pulled:
 
 
 async def _pull(runtime: Runtime, lease: str, fence: int) -> Pulled:
-    cursor = await read_cursor(runtime.ledger, runtime.key)
-    start = cursor
-    if cursor is not None and runtime.account.overlap:
-        start = await overlap_anchor(runtime.ledger, runtime.key, runtime.account.overlap)
+    known = await read_place(runtime.ledger, runtime.key)
+    start = cursor = known.at
+    # An overlap as long as a page would leave no room for news on the first one.
+    overlap = min(runtime.account.overlap, max(0, known.longest_page - 1))
+    if cursor is not None and overlap:
+        start = await overlap_anchor(runtime.ledger, runtime.key, overlap)
     pulled = Pulled()
     # Only once the old cursor was met again may it move: pages of the overlap lie behind it.
     passed = cursor is None or start == cursor
@@ -85,7 +85,7 @@ async def _pull(runtime: Runtime, lease: str, fence: int) -> Pulled:
     while pulled.pages < MOST_PAGES:
         outcome = await runtime.client.events(after)
         if not isinstance(outcome, Done):
-            if not _cursor_rejected(outcome, after):
+            if not _cursor_rejected(outcome, after) or pulled.cursor_reset:
                 raise error_for(outcome, f"events of {runtime.name}")
             if after == start and start != cursor:
                 # Only the overlap's start has left the feed; the cursor itself may still be there.
@@ -106,7 +106,7 @@ async def _pull(runtime: Runtime, lease: str, fence: int) -> Pulled:
         if page.cursor is None or page.cursor in met:
             pulled.problem = "the feed gave a page that leads nowhere new; reading stopped there"
             break
-        if _at_known_end(runtime, outcome.value, recorded, cursor):
+        if _at_known_end(outcome.value, recorded, known):
             break
         met.add(page.cursor)
         after = page.cursor
@@ -122,8 +122,10 @@ def _cursor_rejected(outcome: Failure, after: str | None) -> bool:
     )
 
 
-def _at_known_end(runtime: Runtime, got: RawPage, recorded: Recorded, cursor: str | None) -> bool:
-    """Whether the page holds nothing new, ends at our cursor and is not full: a quiet poll needs no second call."""
-    size = runtime.account.page_size or ASSUMED_PAGE
+def _at_known_end(got: RawPage, recorded: Recorded, known: Cursor) -> bool:
+    """Whether a quiet poll needs no second call: nothing new, ending at our cursor, and not as long as a page can be.
+
+    Nobody knows how long a page can be, so only a page shorter than one that this feed gave before counts.
+    """
     quiet = recorded.new == 0 and not any(isinstance(entry, UnreadableEvent) for entry in got.page.events)
-    return quiet and got.page.cursor == cursor and len(got.page.events) < size
+    return quiet and got.page.cursor == known.at and len(got.page.events) < known.longest_page

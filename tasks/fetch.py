@@ -20,6 +20,16 @@ from tasks.runtime import Runtime, current
 
 # A document that lags behind its own event is read again this many times before the wait grows.
 STALE_WAIT = 2.0
+# Parts of an order that may change at Glopal without making its store order wrong.
+NOT_IN_STORE = {
+    "extra",
+    "internal_note",
+    "customer_note",
+    "language",
+    "rate_source",
+    "transaction_id",
+    "payment_method",
+}
 
 
 @task(name="fetch-orders", task_run_name="fetch {label}", tags=["crossdock", "fetch"], **TASK_OPTIONS)
@@ -86,14 +96,15 @@ async def _read(runtime: Runtime, work: Work, got: RawOrder) -> StepEnd:
             park=(f"document.{bad.code}", bad.message),
             document=NewDocument(got.raw, got.sha256),
             note_kind="fetch",
-            fields={"document_status": told.value},
+            # What cannot be mapped is read again before anything else is done with the order.
+            fields={"document_status": None},
         )
     return await _mapped(runtime, work, got, order, told)
 
 
 async def _mapped(runtime: Runtime, work: Work, got: RawOrder, order: OrderDocument, told: SourceStatus) -> StepEnd:
     canonical = order.to_json()
-    content = hashlib.sha256(canonical.encode()).hexdigest()
+    content = hashlib.sha256(order.model_dump_json(exclude=set(NOT_IN_STORE)).encode()).hexdigest()
     changed = None
     if work.store_order_id is not None and work.document_id is not None:
         before = await content_hash(runtime, work.document_id)

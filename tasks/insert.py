@@ -51,7 +51,8 @@ async def insert_one(runtime: Runtime, work: Work) -> StepEnd:
     if isinstance(outcome, NotYet):
         return not_yet(runtime, work, side, outcome)
     if isinstance(outcome, Refused):
-        side.well()
+        if outcome.code is RefusalCode.REFERENCE_CONFLICT:
+            return await _look_at_conflict(runtime, work, document, outcome)
         return refused(runtime, work, side, outcome, "insert")
     side.not_yet(outcome.message)
     return StepEnd(
@@ -63,9 +64,20 @@ async def insert_one(runtime: Runtime, work: Work) -> StepEnd:
     )
 
 
+async def _look_at_conflict(runtime: Runtime, work: Work, document: OrderDocument, refusal: Refused) -> StepEnd:
+    """The store has another order with our reference: its ids are taken, so that it is not forgotten."""
+    found = await runtime.store.find(Reference(work.reference))
+    if isinstance(found, Done) and found.value is not None:
+        end = found_in_store(work, found.value, document, refusal.message)
+        return end if end.park is not None else _hold_checked(work, end)
+    delay = runtime.account.policy.probe_delays[0]
+    return StepEnd(work, OutcomeKind.UNKNOWN, refusal.message, landing=Landing.INSERT_UNKNOWN, due_in=delay)
+
+
 def _hold_checked(work: Work, end: StepEnd) -> StepEnd:
     """A store that ignores the hold would ship an order that is not paid yet; a person is told."""
-    if work.step is not Step.INSERT_HELD or end.landing is not Landing.INSERTED or end.park is not None:
+    held_back = work.source_status is SourceStatus.RECEIVED
+    if not held_back or end.landing is not Landing.INSERTED or end.park is not None:
         return end
     reason = (
         f"the store ignored the hold: store order {end.fields['store_order_number']} is open although Glopal has not "
@@ -89,7 +101,7 @@ async def probe_one(runtime: Runtime, work: Work) -> StepEnd:
     if outcome.value is not None:
         document = await document_of(runtime, work)
         detail = f"found by our reference: store order {outcome.value.number}"
-        return found_in_store(work, outcome.value, document, detail)
+        return _hold_checked(work, found_in_store(work, outcome.value, document, detail))
     return _missed(runtime, work)
 
 

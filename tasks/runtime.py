@@ -22,7 +22,9 @@ from clients.glopal import GlopalClient
 from clients.redaction import install_log_redaction, register_secret
 from ledger import Ledger, LedgerUnavailable
 from ledger.documents import DocumentReader
+from ledger.engine import sqlite_file
 from ledger.events import keep_bad_answer
+from ledger.holds import held
 from ledger.leases import heartbeat
 from ledger.migrate import current_version, migrate, newest_version
 from ledger.recorder import Recorder
@@ -43,17 +45,30 @@ IN_FLIGHT = 16
 DOWN_AFTER = 20
 
 
+NAMES_NO_ORDER = frozenset({RefusalCode.CREDENTIALS, RefusalCode.OTHER, RefusalCode.BAD_ANSWER, RefusalCode.NOT_FOUND})
+# So many such refusals in a row are about the side and not about these orders.
+STRANGE_ENOUGH = 3
+
+
 @dataclass
 class Side:
     """How one side (the provider or the store) behaves in this run."""
 
     name: str
     in_a_row: int = 0
+    strange: int = 0
     stopped: str | None = None
+    asked: tuple[float, str] | None = None
 
     def well(self) -> None:
-        """An answer came."""
-        self.in_a_row = 0
+        """An answer came that speaks of the order."""
+        self.in_a_row = self.strange = 0
+
+    def asked_to_wait(self, seconds: float, message: str) -> None:
+        """A Retry-After too long to be waited for concerns the whole side, and the runs after this one."""
+        if self.asked is None or seconds > self.asked[0]:
+            self.asked = seconds, message
+        self.stopped = self.stopped or f"the {self.name} asked to be left alone for {seconds:.0f} s ({message})"
 
     def not_yet(self, message: str) -> None:
         """Another call could not be made; after ``DOWN_AFTER`` in a row the run leaves this side alone."""
@@ -62,8 +77,16 @@ class Side:
             self.stopped = f"the {self.name} does not answer ({self.in_a_row} calls in a row failed: {message})"
 
     def refused(self, refusal: Refused) -> None:
-        """Refused credentials concern every order, so the run stops calling this side."""
-        if refusal.code is RefusalCode.CREDENTIALS and self.stopped is None:
+        """Refused credentials concern every order, so the run stops calling this side.
+
+        So do refusals that name nothing about an order, when several come with no good answer between them: a wrong
+        address or a store that is set up wrong must not park every order there is.
+        """
+        if refusal.code in NAMES_NO_ORDER:
+            self.strange += 1
+        else:
+            self.in_a_row = self.strange = 0
+        if self.stopped is None and (refusal.code is RefusalCode.CREDENTIALS or self.strange >= STRANGE_ENOUGH):
             self.stopped = refusal.message
 
 
@@ -85,6 +108,10 @@ class Runtime:
     provider_side: Side = field(default_factory=lambda: Side("provider"))
     store_side: Side = field(default_factory=lambda: Side("store"))
     random: Callable[[], float] = random.random
+
+    def sides(self) -> list[tuple[Side, str]]:
+        """Both sides, and the names under which the ledger keeps what they asked for."""
+        return [(self.provider_side, f"provider:{self.key}"), (self.store_side, f"store:{self.account.store}")]
 
     def wait(self, attempts: int, retry_after: float | None = None) -> float:
         """Seconds until the next run's try of an order that failed ``attempts`` times."""
@@ -128,6 +155,7 @@ def rules_of(account: GlopalAccount, import_on: ImportOn | None = None) -> Rules
         import_on=import_on or account.import_on,
         deadline=timedelta(hours=account.policy.deadline_hours),
         first_probe=timedelta(seconds=account.policy.probe_delays[0]),
+        start_at=account.start_at,
     )
 
 
@@ -149,7 +177,7 @@ async def secret_of(secret: Secret, where: str) -> SecretStr:
     return SecretStr(str(block.get()))
 
 
-async def ready_ledger(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> Ledger:
+async def ready_ledger(settings: Settings, *, clock: Callable[[], datetime] = utc_now, upgrade: bool = True) -> Ledger:
     """Open the ledger, making or upgrading its tables where that is ours to do.
 
     SQLite files and empty databases are upgraded at once. A PostgreSQL ledger with older tables is left to
@@ -159,12 +187,15 @@ async def ready_ledger(settings: Settings, *, clock: Callable[[], datetime] = ut
         ConfigurationError: the tables are of another version.
         LedgerUnavailable: the database cannot be reached.
     """
+    missing = sqlite_file(settings.ledger.url)
+    if not upgrade and missing is not None and not missing.exists():
+        raise ConfigurationError(f"there is no ledger at {missing}, and a dry run makes none; run: crossdock migrate")
     ledger = Ledger(settings.ledger, clock=clock)
     try:
         version = await current_version(ledger)
         if version == newest_version():
             return ledger
-        if version is None or ledger.is_sqlite:
+        if upgrade and (version is None or ledger.is_sqlite):
             await migrate(ledger)
             return ledger
     except OSError as error:
@@ -180,9 +211,17 @@ async def ready_ledger(settings: Settings, *, clock: Callable[[], datetime] = ut
 
 @asynccontextmanager
 async def open_runtime(
-    settings: Settings, name: str, *, import_on: ImportOn | None = None, clock: Callable[[], datetime] = utc_now
+    settings: Settings,
+    name: str,
+    *,
+    import_on: ImportOn | None = None,
+    clock: Callable[[], datetime] = utc_now,
+    dry_run: bool = False,
 ) -> AsyncIterator[Runtime]:
-    """Open everything that one account's run needs, keep its leases alive, and close it all at the end."""
+    """Open everything that one account's run needs, keep its leases alive, and close it all at the end.
+
+    With ``dry_run`` nothing is written: no tables are made, no bad answer is kept.
+    """
     install_log_redaction()
     account = account_of(settings, name)
     key_value = await secret_of(account.key, f"accounts.{name}.key")
@@ -191,7 +230,7 @@ async def open_runtime(
     token_value = await secret_of(token, f"stores.{account.store}.token") if token is not None else None
     if token_value is not None:
         register_secret(token_value)
-    ledger = await ready_ledger(settings, clock=clock)
+    ledger = await ready_ledger(settings, clock=clock, upgrade=not dry_run)
     key, rules = account.key_of, rules_of(account, import_on)
 
     async def keep(what: str, bad: BadDocument) -> None:
@@ -201,7 +240,7 @@ async def open_runtime(
     beat: asyncio.Task[None] | None = None
     try:
         store = open_store(account.store, store_settings, lambda _: token_value)
-        async with GlopalClient(account, key_value, on_bad_answer=keep) as client:
+        async with GlopalClient(account, key_value, on_bad_answer=None if dry_run else keep) as client:
             runtime = Runtime(
                 settings=settings,
                 name=name,
@@ -215,7 +254,10 @@ async def open_runtime(
                 flight=asyncio.Semaphore(IN_FLIGHT),
                 documents=DocumentReader(ledger),
             )
-            beat = asyncio.create_task(_beat(ledger))
+            for side, side_name in runtime.sides():
+                side.stopped = await held(ledger, side_name)
+            if not dry_run:
+                beat = asyncio.create_task(_beat(ledger))
             mark = _current.set(runtime)
             try:
                 yield runtime

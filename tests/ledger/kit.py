@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import event as sql_event
@@ -118,7 +119,7 @@ def refused(work: Work, code: str = "insert.unknown_sku", **more: Any) -> StepEn
 
 
 STORE = {"store_order_id": "7001", "store_order_number": "000092", "store_state": "open"}
-_FETCHED = {"document_status": "READY"}
+_FETCHED = {"document_status": "READY", "base_total": Decimal(10), "base_currency": "EUR"}
 
 
 async def bring_to(ledger: Ledger, landing: Landing, *orders: str) -> list[After]:

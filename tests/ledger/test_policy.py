@@ -11,7 +11,8 @@ from sqlalchemy import update
 
 from ledger import Ledger
 from ledger.leases import release_orders
-from ledger.policy import Told, apply_deadlines, count_open, wake_received, warn_late
+from ledger.notices import Told
+from ledger.policy import apply_deadlines, count_open, wake_received, warn_late
 from ledger.queries import parked_orders
 from models.lifecycle import Landing, Step
 from models.settings import Policy

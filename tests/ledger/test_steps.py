@@ -287,7 +287,7 @@ async def test_documents_are_kept_once_as_received(ledger: Ledger) -> None:
     kept: list[int | None] = []
     for raw in (b"{}", b"[1]", b"{}"):
         work = await take(ledger, Step.FETCH) if not kept else (await start(ledger, Step.FETCH))[0]
-        document = NewDocument(raw, raw.hex(), None if not kept else '{"total": "1.00"}', "h")
+        document = NewDocument(raw, raw.hex(), '{"total": "1.00"}', "h")
         await end(ledger, not_yet(work, due_in=0.0, document=document))
         kept.append((await row_of(ledger)).document_id)
     async with ledger.read() as session:

@@ -26,6 +26,9 @@ _CLIENT = frozenset({"events", "order", "accept", "cancel"})
 _STORE = frozenset({"find", "create", "release", "cancel", "read"})
 
 
+BUYER_IN_A_BUG = "canary-buyer.example"
+
+
 class Killed(BaseException):
     """The process is gone. Not an ``Exception``: no handler of the hub may live through it."""
 
@@ -39,6 +42,8 @@ class Edges:
         mode: ``kill`` ends the run there; ``locked`` lets that one ledger transaction fail and goes on; ``meanwhile``
             holds the run there while something else happens.
         meanwhile: what happens while the run is held.
+        bug: name of a call, e.g. ``store.create``, and a word: the call fails with an error that nobody expected
+            whenever it is about something that has the word in it.
     """
 
     def __init__(
@@ -48,7 +53,9 @@ class Edges:
         where: str | None = None,
         mode: Mode = "kill",
         meanwhile: Callable[[], Awaitable[object]] | None = None,
+        bug: tuple[str, str] | None = None,
     ) -> None:
+        self.bug = bug
         self.at = at
         self.meanwhile = meanwhile
         self.where = where
@@ -122,6 +129,9 @@ class _Side:
 
         async def crossed(*args: Any, **given: Any) -> Any:
             await self._edges.cross(f"before {self._name}.{name}")
+            bug = self._edges.bug
+            if bug is not None and bug[0] == f"{self._name}.{name}" and bug[1] in str(args):
+                raise RuntimeError(f"a bug of ours, with a buyer in its words: {BUYER_IN_A_BUG}")
             answer = await found(*args, **given)
             await self._edges.cross(f"after {self._name}.{name}")
             return answer

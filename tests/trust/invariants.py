@@ -187,7 +187,7 @@ def ends_agree(seen: Evidence) -> None:
     """What the provider has as READY or later and not cancelled is live in the store once and accepted, or parked."""
     for order_id, book in seen.glopal.items():
         row = seen.rows.get(order_id)
-        if row is None or row.parked_at is not None:
+        if row is None or row.parked_at is not None or row.closed_at is not None:
             continue
         if book["status"] in ("READY", "ACCEPTED", "COMPLETED"):
             assert book["status"] != "READY", f"L1: {order_id} is still READY at the provider"

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from flows.plan import plan
+from ledger.decisions import CannotDecide
 from models.outcome import ConfigurationError
 from tasks.runtime import open_runtime
 from tests.support import VirtualClock
@@ -76,9 +77,9 @@ async def test_wrong_key_stops_the_run_and_parks_nothing(worlds: Worlds) -> None
 @pytest.mark.asyncio
 async def test_wrong_store_token_stops_the_store_side_and_parks_nothing(worlds: Worlds) -> None:
     """A token that the store refuses stops calls to the store at once; orders wait and land with the right one."""
-    world = await worlds.fresh()
+    world = await worlds.fresh(timeout=3.0)
     world.sandbox.generate(8)
-    report = await world.poll(options=world.with_options(store_token=WRONG_ENV))
+    report = await world.poll(options=world.with_options(store_token=WRONG_ENV, concurrency=2))
     assert report is not None
     assert any(WRONG_ENV in text for text in report.stopped), report.stopped
     assert report.tally.parked == []
@@ -105,12 +106,14 @@ async def test_id_with_a_path_never_reaches_an_address(worlds: Worlds) -> None:
     assert {row.parked_code for row in seen.rows.values()} == {"bad_id"}
     assert set(world.sandbox.books()["traffic"]["calls"]) == {"events"}
     for order_id in seen.rows:
-        await world.decide(order_id, "retry")
-    seen = await world.calm()
+        with pytest.raises(CannotDecide, match="web address"):
+            await world.decide(order_id, "retry")
+        await world.decide(order_id, "settle")
+    await world.calm()
     assert set(world.sandbox.books()["traffic"]["calls"]) == {"events"}
 
 
-async def _land_in_real_time(world: World, ids: list[str], *, most: int = 60) -> None:
+async def _land_in_real_time(world: World, ids: list[str], *, pause: float, most: int = 60) -> None:
     """Runs one after the other in the machine's time until all orders landed."""
     for _ in range(most):
         await world.poll()
@@ -118,7 +121,7 @@ async def _land_in_real_time(world: World, ids: list[str], *, most: int = 60) ->
         if all(seen.rows.get(order_id) and seen.rows[order_id].settled_at for order_id in ids):
             await world.check()
             return
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(pause)
     raise AssertionError("not landed")
 
 
@@ -127,13 +130,13 @@ _WHERE = ("order", "accept", "store.create")
 
 @pytest.mark.asyncio
 async def test_retry_after_holds_the_whole_account(worlds: Worlds) -> None:
-    """With one call at a time, no call of any order begins before the other side's Retry-After is over."""
-    world = await worlds.fresh(concurrency=1, timeout=2.0, read_tries=2, backoff=(0.1, 0.5))
+    """Within a run, no call of any order begins before the other side's Retry-After is over."""
+    world = await worlds.fresh(concurrency=1, timeout=3.0, read_tries=2, backoff=(0.1, 0.5))
     world.clock = RealClock()
     ids = world.sandbox.generate(2)
     rules = [{"where": where, "kind": "429", "times": 1, "params": {"retry_after": 1}} for where in ("events", *_WHERE)]
     world.sandbox.faults(rules)
-    await _land_in_real_time(world, ids)
+    await _land_in_real_time(world, ids, pause=1.2)
     for books in (world.sandbox.books(), world.sandbox.store_books()):
         told = books["traffic"]["retry_after"]
         assert told["answers"] > 0
@@ -151,7 +154,7 @@ async def test_retry_after_is_kept_for_its_order_by_later_runs(worlds: Worlds) -
         for number, where in enumerate(_WHERE)
     ]
     world.sandbox.faults(rules)
-    await _land_in_real_time(world, ids)
+    await _land_in_real_time(world, ids, pause=0.3)
     for books in (world.sandbox.books(), world.sandbox.store_books()):
         told = books["traffic"]["retry_after"]
         assert told["answers"] >= 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ledger.decisions import CannotDecide
 from tests.trust.conftest import Worlds
 
 
@@ -107,7 +108,8 @@ async def test_order_changed_between_two_reads_waits_for_a_person(worlds: Worlds
     world = await worlds.fresh(import_on="received")
     changed, same = world.sandbox.generate(2, mix={"received": 1})
     await world.calm()
-    world.sandbox.change(changed, {"customer_note": "two parcels, please", "transaction_id": "tx-changed-later"})
+    address = world.sandbox.document(changed)["shipping_address"]
+    world.sandbox.change(changed, {"shipping_address": {**address, "city": "Elsewhere"}})
     for order_id in (changed, same):
         world.sandbox.advance(order_id, "READY")
     seen = await world.calm()
@@ -138,3 +140,47 @@ async def test_accepted_by_somebody_else_is_left_alone(worlds: Worlds) -> None:
     assert seen.rows[order_id].parked_code == "accept.elsewhere"
     assert seen.store == {}
     assert seen.glopal[order_id]["accept_calls"] == 0
+
+
+@pytest.mark.asyncio
+async def test_person_cannot_cancel_what_is_accepted(worlds: Worlds) -> None:
+    """A person's cancel of an accepted order is refused with a reason, whether or not it waits for a person."""
+    world = await worlds.fresh()
+    [order_id] = world.sandbox.generate(1)
+    await world.calm()
+    with pytest.raises(CannotDecide):
+        await world.decide(order_id, "cancel")
+    world.sandbox.store("ship", reference=world.reference(order_id))
+    world.sandbox.advance(order_id, "CANCELLED")
+    await world.calm()
+    with pytest.raises(CannotDecide):
+        await world.decide(order_id, "cancel")
+    seen = await world.calm()
+    assert seen.glopal[order_id]["cancel_calls"] == 0
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("by", ["policy", "person"])
+async def test_cancel_asks_the_store_itself(worlds: Worlds, by: str) -> None:
+    """A store order that showed only after every search is found before a cancel, which never leaves it alive."""
+    world = await worlds.fresh(on_failure="cancel" if by == "policy" else "notify")
+    [order_id] = world.sandbox.generate(1)
+    searches = len(world.options.probe_delays)
+    world.sandbox.faults(
+        [
+            {"where": "store.create", "kind": "500_after", "times": 1},
+            {"where": "store.create", "kind": "429_bare"},
+            {"where": "store.find", "kind": "lookup_lag", "params": {"calls": searches}},
+        ]
+    )
+    for _ in range(searches + 2):
+        await world.poll()
+        world.clock.forward(130)
+    assert (await world.check()).rows[order_id].landing == "fetched"
+    world.clock.forward(hours=73)
+    if by == "person":
+        await world.poll()
+        await world.decide(order_id, "cancel")
+    seen = await world.calm(faults_off=True)
+    assert seen.rows[order_id].landing == ("cancelled" if by == "person" else "accepted")
+    assert len(seen.store[world.reference(order_id)]) == 1

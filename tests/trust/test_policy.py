@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.policy import CannotDecide
+from ledger.decisions import CannotDecide
 from sandbox.stories import POISONS
 from tests.trust.conftest import Worlds
 from tests.trust.edges import Edges
@@ -175,9 +175,34 @@ async def test_total_that_differs_is_never_accepted(worlds: Worlds) -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("call", ["glopal.order", "store.create", "store.find", "glopal.accept", "store.cancel"])
+async def test_bug_in_one_order_stops_no_other(worlds: Worlds, call: str) -> None:
+    """An error of ours that one order runs into never stops the others, never repeats an effect, and is never green."""
+    world = await worlds.fresh()
+    ids = world.sandbox.generate(3)
+    word = ids[0]
+    if call == "store.find":
+        world.fault("store.create", "500_after")
+    elif call == "store.cancel":
+        seen = await world.calm()
+        word = str(seen.rows[ids[0]].store_order_id)
+        for order_id in ids:
+            world.sandbox.advance(order_id, "CANCELLED")
+    for _ in range(4):
+        report = await world.poll(Edges(bug=(call, word)))
+        assert report is not None
+        world.clock.forward(130)
+        seen = await world.check()
+    assert all(seen.rows[order_id].settled_at is not None for order_id in ids[1:])
+    assert seen.rows[ids[0]].settled_at is None
+    seen = await world.calm(faults_off=True)
+    assert seen.rows[ids[0]].settled_at is not None
+
+
+@pytest.mark.asyncio
 async def test_poison_delays_nobody(worlds: Worlds) -> None:
     """In one run every poison order is parked with a reason of its own and every other order lands."""
-    world = await worlds.fresh()
+    world = await worlds.fresh(timeout=4.0)
     world.sandbox.generate(2 * len(POISONS), mix={"plain": len(POISONS), **dict.fromkeys(POISONS, 1)})
     first = await world.poll()
     assert first is not None

@@ -13,7 +13,7 @@ from sandbox.presets import demo_plan
 from tests.trust.conftest import Worlds
 from tests.trust.edges import Edges
 from tests.trust.tally import TALLY
-from tests.trust.world import LEASE, World
+from tests.trust.world import World
 
 ORDERS = 40
 OFTEN = (1, 2, 3, 4, 5)
@@ -36,7 +36,7 @@ async def _one_moment(world: World, chance: random.Random) -> None:
     if what < 0.45:
         report = await world.poll(Edges(at=chance.randint(1, 250)))
         if report is None:
-            world.clock.forward(LEASE + 1)
+            world.lease_over()
     elif what < 0.65:
         await asyncio.gather(world.poll(), world.poll())
         TALLY.saw("two_runs_at_once")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import httpx
 import pytest
@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 
 from flows.plan import plan
-from ledger.policy import CannotDecide
+from ledger.decisions import CannotDecide, Decision
 from models.outcome import EffectFailed
 from sandbox.running import RunningSandbox
 from tasks.runtime import open_runtime
@@ -30,7 +30,7 @@ from tests.trust.conftest import Worlds
 from tests.trust.edges import Edges
 from tests.trust.evidence import count
 from tests.trust.tally import TALLY
-from tests.trust.world import ACCOUNT, HOLD, LEASE, World
+from tests.trust.world import ACCOUNT, HOLD, World
 
 T = TypeVar("T")
 STORIES = ["plain", "received", "cancelled_early", "cancelled_during", "reordered_cancel", "poison_unknown_sku", "tiny"]
@@ -111,7 +111,7 @@ class Hub(RuleBasedStateMachine):
     def killed(self, at: int) -> None:
         """A run is killed at some edge; the lease runs out."""
         if self.do(self.world.poll(Edges(at=at))) is None:
-            self.world.clock.forward(LEASE + 1)
+            self.world.lease_over()
 
     @rule()
     def dry_run(self) -> None:
@@ -160,14 +160,14 @@ class Hub(RuleBasedStateMachine):
         self.world.fault(where, kind, times=times, params={"seconds": HOLD} if "timeout" in kind else {"calls": 1})
         self.do(self.world.poll())
 
-    @rule(data=st.data(), decision=st.sampled_from(["retry", "cancel"]))
-    def person_decides(self, data: st.DataObject, decision: str) -> None:
+    @rule(data=st.data(), decision=st.sampled_from(get_args(Decision)))
+    def person_decides(self, data: st.DataObject, decision: Decision) -> None:
         """A person decides about any order, sensible or not."""
         seen = self.do(self.world.evidence())
         if seen.rows:
             order_id = data.draw(st.sampled_from(sorted(seen.rows)))
             try:
-                self.do(self.world.decide(order_id, "retry" if decision == "retry" else "cancel"))
+                self.do(self.world.decide(order_id, decision))
             except CannotDecide:
                 assert self.do(self.world.evidence()).rows[order_id].landing == seen.rows[order_id].landing
 

@@ -11,7 +11,7 @@ from tests.trust.conftest import Worlds
 from tests.trust.edges import Edges
 from tests.trust.tally import TALLY
 from tests.trust.test_kills import SCRIPTS, changes_something, crossings, matters_most
-from tests.trust.world import LEASE, World
+from tests.trust.world import World
 
 OFTEN = ("plain", "cancelled_during")
 
@@ -28,7 +28,7 @@ async def second_run_everywhere(worlds: Worlds, script: str, *, lease_over: bool
         async def other_run() -> None:
             world = worlds.now
             if lease_over:
-                world.clock.forward(LEASE + 1)
+                world.lease_over()
             await world.poll()
             TALLY.saw("two_runs_at_once")
 
