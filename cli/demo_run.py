@@ -197,6 +197,7 @@ class Demo:
                 SourceStatus(row.source_status),
                 parked=row.parked_at is not None,
                 settled=row.settled_at is not None,
+                closed=row.closed_at is not None,
             )
             if bucket == "waiting for the provider" and step_of(row, settings.import_on) is not None:
                 bucket = "under way"

@@ -57,6 +57,7 @@ def _standing(row: SourceOrder, names: dict[AccountKey, str], settings: Settings
         SourceStatus(row.source_status),
         parked=row.parked_at is not None,
         settled=row.settled_at is not None,
+        closed=row.closed_at is not None,
     )
     return name or str(row.key), bucket, step_of(row, import_on)
 

@@ -16,7 +16,7 @@ from ledger import Ledger
 from ledger.policy import bucket_of
 from ledger.queries import Story, find_orders, story_of
 from ledger.rows import step_of
-from models.lifecycle import ImportOn, Landing, SourceStatus, Step
+from models.lifecycle import UNKNOWN, ImportOn, Landing, SourceStatus, Step
 from models.outcome import ConfigurationError
 from models.settings import Settings
 from models.tables import OrderRecord, SourceOrder
@@ -80,6 +80,7 @@ async def tell(ledger: Ledger, settings: Settings, row: SourceOrder) -> Told:
             SourceStatus(row.source_status),
             parked=row.parked_at is not None,
             settled=row.settled_at is not None,
+            closed=row.closed_at is not None,
         ),
         step=step_of(row, import_on),
         now=ledger.clock(),
@@ -131,8 +132,11 @@ def _can_do(told: Told) -> list[str]:
         todo = [words.advice(row.parked_code or "")]
         if row.parked_code != "bad_id":
             todo.append(f'then: crossdock decide {order} retry --reason "…"')
-            if Landing(row.landing) is not Landing.ACCEPTED and row.source_status != SourceStatus.CANCELLED:
+            theirs = row.source_status in (SourceStatus.ACCEPTED, SourceStatus.COMPLETED, SourceStatus.CANCELLED)
+            if Landing(row.landing) is not Landing.ACCEPTED and not theirs:
                 todo.append(f'or:   crossdock decide {order} cancel --reason "…"')
+        if Landing(row.landing) not in UNKNOWN:
+            todo.append(f'or, once you have put both sides right: crossdock decide {order} settle --reason "…"')
         return todo
     if row.settled_at is not None:
         return ["nothing; it is finished"]

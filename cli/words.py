@@ -54,6 +54,7 @@ _NOTES = {
     "auto_cancel": "the policy decided",
     "decide_retry": "decision",
     "decide_cancel": "decision",
+    "decide_settle": "decision",
 }
 _ENDS = {
     "done": "done",
@@ -66,16 +67,18 @@ _ADVICE = {
     "insert.unknown_sku": "Create the article in the store under the SKU that the reason names, then retry.",
     "insert.out_of_stock": "Restock the article or allow back orders in the store, then retry; or cancel.",
     "insert.invalid_address": "Correct the store's limit that the reason names, or ask the buyer; then retry.",
+    "insert.hold_ignored": "Don't ship it before the provider says READY; then it goes on by itself.",
     "insert.reference_conflict": "Two orders have our reference. Compare both with the provider; retry or cancel.",
     "insert.total_differs": "Correct the store order's total, or the store's rules that changed it, then retry.",
     "insert.store_cancelled": "Somebody cancelled the store order. Reopen it and retry, or cancel it here as well.",
     "insert": "Correct in the store what the reason names, then retry; or cancel.",
     "probe": "The store has several orders with our reference. Leave one of them live; the search goes on by itself.",
-    "accept.elsewhere": "The provider has another store order for it. Find out which one ships and cancel the other.",
+    "accept.elsewhere": "Somebody accepted it with another store order. Make sure that one ships, then settle it.",
     "accept": "Compare the order at the provider and in the store, then retry.",
-    "cancel.already_shipped": "It was shipped before the provider cancelled it. Arrange the return with the buyer.",
+    "cancel.already_shipped": "It shipped before the provider cancelled it. Arrange the return, then settle it.",
+    "cancel.too_late": "It is accepted. Cancel it in the provider's console and in the store, then settle it.",
     "cancel.not_confirmed": "Cancel it in the provider's own console, or set cancel_confirmed and retry.",
-    "cancel": "Cancel by hand where the reason says, then retry so that Crossdock sees it.",
+    "cancel": "Cancel by hand where the reason says; then retry so that Crossdock sees it, or settle it.",
     "cancel_blocked": "Too many automatic cancels at once: find out why, then decide each order: retry or cancel.",
     "deadline": "It could not be landed in time. Its story above tells why; mend that and retry, or cancel.",
     "document.environment_mismatch": "A test order on a live account. There is nothing to do but to cancel it.",
@@ -83,13 +86,18 @@ _ADVICE = {
     "document": "Ask the provider about the document, or correct the account's mapping; then retry, or cancel.",
     "fetch.not_found": "The provider does not know the order it told us about. Ask there, then retry.",
     "fetch": "Ask the provider about the order, then retry.",
-    "bad_id": "No order id looks like this, so nothing was asked. Ask the provider about the event that named it.",
+    "bad_id": "No order id looks like this, so nothing was asked. Ask the provider about its event, then settle it.",
+    "bug": "An error of Crossdock itself. Report it with the log, then retry.",
 }
 
 
 def advice(code: str) -> str:
     """What a person could do about a parked order."""
-    return _ADVICE.get(code) or _ADVICE.get(code.partition(".")[0]) or "Read the reason, mend it, then retry or cancel."
+    return (
+        _ADVICE.get(code)
+        or _ADVICE.get(code.partition(".")[0])
+        or "Read the reason, mend it, then retry, cancel or settle."
+    )
 
 
 def line_of(phase: str, kind: str, outcome: str | None, detail: str) -> str:

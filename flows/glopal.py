@@ -94,8 +94,8 @@ async def _close(runtime: Runtime, report: RunReport) -> None:
     report.http_calls = dict(runtime.client.calls)
     # What an earlier run wrote down and could not tell any more is told now.
     news = await untold(runtime.ledger, runtime.key)
-    tell(news)
-    await mark_told(runtime.ledger, news)
+    if tell(news):
+        await mark_told(runtime.ledger, news)
     for side, name in runtime.sides():
         if side.asked is not None:
             await hold(runtime.ledger, name, *side.asked)

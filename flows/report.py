@@ -96,10 +96,10 @@ class ProgressBar:
             await aupdate_progress_artifact(self._id, progress=percent, description=text)
 
 
-def tell(told: list[Told]) -> None:
-    """Emit a Prefect event for all that a person must hear about; outside of a flow run there is nobody to tell."""
+def tell(told: list[Told]) -> bool:
+    """Emit a Prefect event for all that a person must hear about; False outside of a flow run, where nobody hears."""
     if flow_run.id is None:
-        return
+        return False
     for news in told:
         emit_event(
             event=news.event,
@@ -114,6 +114,7 @@ def tell(told: list[Told]) -> None:
                 "reason": news.reason,
             },
         )
+    return True
 
 
 def rows_of(report: RunReport) -> list[dict[str, Any]]:

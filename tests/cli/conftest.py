@@ -91,7 +91,7 @@ url = "sqlite+aiosqlite:///{folder}/store.db"
 def config(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A configuration whose Glopal nobody answers for."""
     monkeypatch.setenv("CROSSDOCK_TEST_KEY", KEY)
-    return write_config(folder)
+    return write_config(folder, more="cancel_confirmed = true")
 
 
 def event(number: int, order_id: str, name: str = "order.ready") -> GlopalEvent:

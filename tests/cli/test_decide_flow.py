@@ -60,7 +60,7 @@ def test_the_form_describes_and_bounds_every_parameter() -> None:
     properties = schema["properties"]
     assert set(properties) == {"order", "decision", "reason", "dry_run"}
     assert all(field.get("description") for field in properties.values())
-    assert properties["decision"]["enum"] == ["retry", "cancel"]
+    assert properties["decision"]["enum"] == ["retry", "cancel", "settle"]
 
 
 def test_a_deployment_of_the_flow_is_declared() -> None:

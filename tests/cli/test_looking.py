@@ -54,8 +54,9 @@ def test_why_says_what_comes_next_and_by_when(run: Run, books: Path) -> None:
 def test_why_offers_no_command_for_an_order_that_cannot_be_named(run: Run, books: Path) -> None:
     """An id that is no id is never put into an address, so a retry would be no use."""
     text = run("why", "../admin").stdout
-    assert "Ask the provider about the event" in text
-    assert "crossdock decide" not in text
+    assert "Ask the provider about its event" in text
+    assert "retry --reason" not in text
+    assert "cancel --reason" not in text
 
 
 def test_why_as_json_has_the_same_story(run: Run, books: Path) -> None:

@@ -115,7 +115,9 @@ class Insert:
             self.missed = 0
             ends = {"done": "live", "unknown": "unknown", "refused": "none", "not_yet": "none"}
             self.state = "open" if line.phase == "intent" else ends[line.outcome or ""]
-        elif line.kind in ("found", "adopt") and line.outcome == "done":
+        elif (
+            line.kind in ("found", "adopt") and line.outcome == "done"
+        ) or "the store has a live order" in line.detail:
             self.state = "live"
         elif line.kind == "probe":
             self.missed += 1

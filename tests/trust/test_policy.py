@@ -188,6 +188,7 @@ async def test_bug_in_one_order_stops_no_other(worlds: Worlds, call: str) -> Non
         word = str(seen.rows[ids[0]].store_order_id)
         for order_id in ids:
             world.sandbox.advance(order_id, "CANCELLED")
+    seen = await world.check()
     for _ in range(4):
         report = await world.poll(Edges(bug=(call, word)))
         assert report is not None

@@ -199,12 +199,12 @@ class World:
         left = report.problems or report.tally.parked or report.tally.unfinished
         assert not left or state.type.value == "FAILED", f"green, and yet it left something: {left}"
 
-    async def decide(self, order_id: str, decision: Decision) -> str:
+    async def decide(self, order_id: str, decision: Decision) -> None:
         """A person decides about an order."""
         async with self.checker.read() as session:
             row_id = (await session.exec(select(SourceOrder.id).where(SourceOrder.source_order_id == order_id))).one()
         rules = rules_of(self.settings().accounts[ACCOUNT])
-        return await decide(self.checker, row_id or 0, decision, "trust test", rules)
+        await decide(self.checker, row_id or 0, decision, "trust test", rules)
 
     async def lose_cursor(self) -> None:
         """The provider forgot the event that our cursor names."""
