@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-slow check bench lock clean $(CHECKS)
+.PHONY: help install demo up test test-slow check bench bench-full lock clean $(CHECKS)
 
 help: ## List these commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ check: install ## Run every static check; all are run, even when one fails
 
 bench: install ## Measure Crossdock beside a bare loop and the naive Prefect way
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-full: install ## The same, and peak memory up to 20,000 orders (some minutes more)
+	@$(BIN)/python -m benchmarks --memory $(ARGS)
 
 lock: install ## Compile requirements.lock anew from pyproject.toml (UPGRADE=1 takes newer versions)
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \

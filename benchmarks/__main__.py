@@ -15,12 +15,15 @@ from cli.local_server import LocalServer
 
 RESULTS = Path(__file__).with_name("results.json")
 PARTS = ("bare", "naive", "memory")
+_WIDTH = 118
 
 
 def main() -> None:
     """Run what was asked for."""
     asked = _arguments()
     console = Console()
+    # In a pipe there is no width to ask for, and 80 columns would break every line of the table.
+    console.width = max(console.width, _WIDTH)
     found = Found(orders=asked.orders, naive_orders=asked.naive_orders)
     with tempfile.TemporaryDirectory(prefix="crossdock-bench-") as name:
         folder = Path(name)
@@ -38,18 +41,19 @@ def main() -> None:
                 if "memory" in asked.parts:
                     peaks(found, folder, server, (asked.memory_from, asked.memory_to), say)
     show(found, console)
-    RESULTS.write_text(json.dumps(results_of(found), indent=1) + "\n", encoding="utf-8")
-    console.print(f"Everything that was measured: {RESULTS.name} beside this program.", highlight=False)
+    asked.results.write_text(json.dumps(results_of(found), indent=1) + "\n", encoding="utf-8")
+    console.print(f"Everything that was measured: {asked.results}", highlight=False, soft_wrap=True)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--orders", type=int, default=5000, help="orders of Crossdock and of the bare loop")
     parser.add_argument("--naive-orders", type=int, default=300, help="orders of the naive flow")
-    parser.add_argument("--repeats", type=int, default=2, help="turns of Crossdock and the bare loop, one by one")
+    parser.add_argument("--repeats", type=int, default=3, help="turns of Crossdock and the bare loop, one by one")
     parser.add_argument("--memory", action="store_true", help="peak memory, too; takes several minutes more")
     parser.add_argument("--memory-from", type=int, default=1000, help="orders of the small memory run")
     parser.add_argument("--memory-to", type=int, default=20000, help="orders of the large memory run")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="file for everything that was measured")
     parser.add_argument("--only", choices=PARTS, help="just one part; the table then lacks what the others bring")
     asked = parser.parse_args()
     if asked.only is not None:

@@ -63,12 +63,12 @@ def _beside_naive(found: Found) -> list[Line]:
     ran = (found.naive["wall"] / found.naive["orders"]) / (median(run["wall"] for run in found.ours) / found.orders)
     return [
         Line(
-            f"times the naive way's orders/s, until every task run is shown ({found.naive_orders} orders there)",
+            f"times the orders/s of the naive way, until every task run is shown ({found.naive_orders} orders there)",
             f"{factor:.1f}",
             "at least 5",
             factor >= 5,
         ),
-        Line("the same until the flow ends, with the server still behind", f"{ran:.1f}"),
+        Line("the same until the flow ends, while the server is still behind", f"{ran:.1f}"),
     ]
 
 
@@ -85,7 +85,8 @@ def _per_order(found: Found) -> list[Line]:
     runs = max(run["task_runs"] for run in found.ours)
     lines.append(Line("task runs of the flow run", f"{runs}", f"under {MOST_TASK_RUNS}", runs < MOST_TASK_RUNS))
     each_cpu = median(run["cpu"] for run in found.ours) / found.orders
-    lines.append(Line("CPU of the flow process per order", f"{1000 * each_cpu:.1f} ms"))
+    total = median(run["cpu"] for run in found.ours)
+    lines.append(Line("CPU of the flow process, and per order", f"{total:.1f} s, {1000 * each_cpu:.1f} ms"))
     quiet, calls = found.quiet, found.quiet["calls"]
     lines.append(Line("a poll with nothing new: HTTP calls", _said(calls), "events 1", calls == {"events": 1}))
     few = quiet["task_runs"] <= 3

@@ -253,6 +253,8 @@ class Settler:
             elif after.id in result.stragglers and not single:
                 self._stragglers.append(_Order(after.id, self._names[after.id], after.next_step or step))
         self.tally.left += 0 if result.afters or single else result.skipped
+        # Prefect keeps each task's result until the flow run ends; nobody reads these again.
+        result.afters.clear()
         return following
 
     def _count(self, step: Step, after: After) -> None:

@@ -179,7 +179,7 @@ def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401, A
         "synchronous=FULL",
         f"busy_timeout={BUSY_SECONDS * 1000}",
         "foreign_keys=ON",
-        "cache_size=-16000",
+        "cache_size=-8000",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

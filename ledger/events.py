@@ -47,19 +47,30 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class CursorMove:
-    """Move the live cursor to ``to``, checked by the feed lease's name and fence."""
+    """Move the live cursor to ``to``, checked by the feed lease's name and fence.
+
+    ``full_page`` is the length of the page before this one, which was full because this one follows it; 0 for a first.
+    """
 
     to: str
     lease: str
     fence: int
+    full_page: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where the live feed was read to, and the longest page that it ever gave."""
+    """Where the live feed was read to, and what is known of its pages.
+
+    Attributes:
+        at: the last event's id.
+        full_page: the length of the shortest page that another one followed; 0 while none did.
+        end_seen_at: when an empty page last said that there is nothing more.
+    """
 
     at: str | None = None
-    longest_page: int = 0
+    full_page: int = 0
+    end_seen_at: datetime | None = None
 
 
 async def read_cursor(ledger: Ledger, key: AccountKey) -> str | None:
@@ -71,7 +82,15 @@ async def read_place(ledger: Ledger, key: AccountKey) -> Cursor:
     """Where the live feed was read to, and what is known of its pages."""
     async with ledger.read() as session:
         row = await session.get(FeedCursor, (key.provider, key.environment, key.account))
-        return Cursor(row.cursor, row.longest_page) if row else Cursor()
+        return Cursor(row.cursor, row.full_page, row.end_seen_at) if row else Cursor()
+
+
+async def confirm_end(ledger: Ledger, key: AccountKey) -> None:
+    """Note that the feed said itself, with an empty page, that there is nothing after the cursor."""
+    async with ledger.write() as session:
+        row = await session.get(FeedCursor, (key.provider, key.environment, key.account), with_for_update=True)
+        if row is not None:
+            row.end_seen_at = ledger.clock()
 
 
 async def overlap_anchor(ledger: Ledger, key: AccountKey, overlap: int) -> str | None:
@@ -128,7 +147,7 @@ async def record_page(
         fresh = await _insert_events(session, ledger, key, events, ids, now, seen)
         seen.orders = await _apply(session, ledger, fresh, ids, rules, now, seen.parked)
         if move is not None:
-            seen.cursor_moved = await _move_cursor(session, ledger, key, move, now, len(events))
+            seen.cursor_moved = await _move_cursor(session, ledger, key, move, now)
     return seen
 
 
@@ -299,9 +318,7 @@ def _before_start(event: GlopalEvent, row: Row, rules: Rules) -> bool:
     return old and row.landing == Landing.SEEN.value
 
 
-async def _move_cursor(
-    session: AsyncSession, ledger: Ledger, key: AccountKey, move: CursorMove, now: datetime, length: int
-) -> bool:
+async def _move_cursor(session: AsyncSession, ledger: Ledger, key: AccountKey, move: CursorMove, now: datetime) -> bool:
     fresh = {
         "provider": key.provider,
         "environment": key.environment,
@@ -309,13 +326,14 @@ async def _move_cursor(
         "cursor": move.to,
         "moved_at": now,
         "fence": move.fence,
-        "longest_page": length,
+        "full_page": move.full_page,
     }
     row = await session.get(FeedCursor, (key.provider, key.environment, key.account), with_for_update=True)
     if row is None:
         await session.execute(ledger.insert_ignoring(FeedCursor, [fresh]))
         return True
-    row.longest_page = max(row.longest_page, length)
+    if move.full_page:
+        row.full_page = min(row.full_page or move.full_page, move.full_page)
     if row.cursor == move.to:
         return False
     row.cursor, row.moved_at, row.fence = move.to, now, move.fence

@@ -155,7 +155,12 @@ class FeedCursor(SQLModel, table=True):
     cursor: str = Field(max_length=255)
     moved_at: datetime = Field(sa_column=_when(nullable=False))
     fence: int = Field(default=0)
-    longest_page: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    full_page: int = Field(
+        default=0,
+        sa_column_kwargs={"server_default": "0"},
+        description="Length of the shortest page that another one followed; 0 while none did.",
+    )
+    end_seen_at: datetime | None = Field(default=None, sa_column=_when())
 
 
 class FeedLease(SQLModel, table=True):

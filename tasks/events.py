@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from prefect import task
 
 from clients.glopal import RawPage
-from ledger.events import Cursor, CursorMove, Recorded, overlap_anchor, read_place, record_page
+from ledger.events import Cursor, CursorMove, Recorded, confirm_end, overlap_anchor, read_place, record_page
 from ledger.leases import acquire_feed, release_feed
 from models.glopal import UnreadableEvent
 from models.outcome import Done, Failure, NotYet, RefusalCode, Refused, error_for
 from tasks.batch import TASK_OPTIONS
 from tasks.runtime import Runtime, current
 
+# The page size that Glopal's pages print; taken for a full page only while no page was seen that another one followed.
+ASSUMED_PAGE = 20
+# A quiet poll may trust the length of a page for so long; then it asks for the page after it, too.
+ASK_FOR_END = timedelta(minutes=10)
 # A feed that answers the same page for ever must not keep a run alive for ever.
 MOST_PAGES = 20_000
 
@@ -74,14 +79,12 @@ async def pull(runtime: Runtime) -> Pulled:
 async def _pull(runtime: Runtime, lease: str, fence: int) -> Pulled:
     known = await read_place(runtime.ledger, runtime.key)
     start = cursor = known.at
-    # An overlap as long as a page would leave no room for news on the first one.
-    overlap = min(runtime.account.overlap, max(0, known.longest_page - 1))
-    if cursor is not None and overlap:
-        start = await overlap_anchor(runtime.ledger, runtime.key, overlap)
+    if cursor is not None and runtime.account.overlap:
+        start = await overlap_anchor(runtime.ledger, runtime.key, runtime.account.overlap)
     pulled = Pulled()
     # Only once the old cursor was met again may it move: pages of the overlap lie behind it.
     passed = cursor is None or start == cursor
-    after, met = start, {start}
+    after, met, length = start, {start}, 0
     while pulled.pages < MOST_PAGES:
         outcome = await runtime.client.events(after)
         if not isinstance(outcome, Done):
@@ -97,16 +100,18 @@ async def _pull(runtime: Runtime, lease: str, fence: int) -> Pulled:
             continue
         page = outcome.value.page
         if not page.events:
+            await confirm_end(runtime.ledger, runtime.key)
             break
         ids = {entry.event_id for entry in page.events}
         passed = passed or cursor in ids
-        move = CursorMove(page.cursor, lease, fence) if passed and page.cursor else None
+        move = CursorMove(page.cursor, lease, fence, length) if passed and page.cursor else None
         recorded = await record_page(runtime.ledger, runtime.key, page.events, runtime.rules, move)
         pulled.add(recorded)
         if page.cursor is None or page.cursor in met:
             pulled.problem = "the feed gave a page that leads nowhere new; reading stopped there"
             break
-        if _at_known_end(outcome.value, recorded, known):
+        length = len(page.events)
+        if _at_known_end(runtime, outcome.value, recorded, known):
             break
         met.add(page.cursor)
         after = page.cursor
@@ -122,10 +127,15 @@ def _cursor_rejected(outcome: Failure, after: str | None) -> bool:
     )
 
 
-def _at_known_end(got: RawPage, recorded: Recorded, known: Cursor) -> bool:
-    """Whether a quiet poll needs no second call: nothing new, ending at our cursor, and not as long as a page can be.
+def _at_known_end(runtime: Runtime, got: RawPage, recorded: Recorded, known: Cursor) -> bool:
+    """Whether a quiet poll needs no second call: nothing new, ending at our cursor, and shorter than a full page.
 
-    Nobody knows how long a page can be, so only a page shorter than one that this feed gave before counts.
+    Nobody knows how long a page can be, so only pages that others followed count as full. And because even that is only
+    what was seen so far, the feed itself is asked for its end every ``ASK_FOR_END`` at the latest.
     """
-    quiet = recorded.new == 0 and not any(isinstance(entry, UnreadableEvent) for entry in got.page.events)
-    return quiet and got.page.cursor == known.at and len(got.page.events) < known.longest_page
+    if recorded.new or any(isinstance(entry, UnreadableEvent) for entry in got.page.events):
+        return False
+    if known.end_seen_at is None or runtime.ledger.clock() - known.end_seen_at > ASK_FOR_END:
+        return False
+    full = known.full_page or min(ASSUMED_PAGE, runtime.account.page_size or ASSUMED_PAGE)
+    return got.page.cursor == known.at and len(got.page.events) < full

@@ -155,3 +155,59 @@ async def test_refused_decisions_change_nothing(ledger: Ledger) -> None:
         await decide(ledger, await id_of(ledger), "cancel", "", RULES)
 
     assert ((await row_of(ledger)).model_dump(), len(await effects_of(ledger))) == before
+
+
+async def test_settling_closes_what_a_person_put_right(ledger: Ledger) -> None:
+    """A parked order that a person put right by hand is settled, with the person's words, and left alone."""
+    order_id = await _parked(ledger)
+    assert await decide(ledger, order_id, "settle", "entered by hand as 4711", RULES) is None
+    row = await row_of(ledger)
+
+    assert (row.closed_why, row.settled_at, row.parked_at) == ("entered by hand as 4711", ledger.clock(), None)
+    assert await claim(ledger) == []
+
+
+async def test_only_parked_orders_are_settled(ledger: Ledger) -> None:
+    """An order that is under way cannot be closed by hand."""
+    await bring_to(ledger, Landing.FETCHED)
+    with pytest.raises(CannotDecide, match="does not wait for a person"):
+        await decide(ledger, await id_of(ledger), "settle", "", RULES)
+
+
+async def test_a_late_cancel_opens_a_settled_order_again(ledger: Ledger) -> None:
+    """When Glopal cancels an order that a person had settled, its store order is still to be cancelled."""
+    order_id = await _parked(ledger, Landing.INSERTED)
+    await decide(ledger, order_id, "settle", "accepted in Glopal's console", RULES)
+    await record(ledger, an_event("100-1", "order.cancelled"))
+
+    assert [claimed.step for claimed in await claim(ledger)] == [Step.CANCEL_STORE]
+
+
+@pytest.mark.parametrize("decision", ["retry", "cancel", "settle"])
+async def test_dry_runs_of_decisions_change_nothing(ledger: Ledger, decision: Decision) -> None:
+    """Asking what a decision would do says the next step and writes nothing."""
+    order_id = await _parked(ledger)
+    before = (await row_of(ledger)).model_dump(), len(await effects_of(ledger))
+    said = await decide(ledger, order_id, decision, "", RULES, dry_run=True)
+
+    assert said == {"retry": Step.INSERT, "cancel": Step.CANCEL_SOURCE, "settle": None}[decision]
+    assert ((await row_of(ledger)).model_dump(), len(await effects_of(ledger))) == before
+
+
+async def test_cancels_wait_for_a_confirmed_endpoint(ledger: Ledger) -> None:
+    """While the cancel endpoint is not confirmed, a person's cancel does not cancel the store order either."""
+    order_id = await _parked(ledger, Landing.INSERTED)
+    with pytest.raises(CannotDecide, match="cancel_confirmed"):
+        await decide(ledger, order_id, "cancel", "", RULES, cancel_allowed=False)
+
+    assert (await row_of(ledger)).cancel_wanted is None
+
+
+async def test_retry_takes_a_cancel_back(ledger: Ledger) -> None:
+    """A cancel that was decided and could not be done yet is taken back by a retry."""
+    order_id = await _parked(ledger, Landing.INSERTED)
+    await decide(ledger, order_id, "cancel", "a mistake", RULES)
+    await end(ledger, refused(await take(ledger, Step.CANCEL_STORE), "cancel.already_shipped"))
+
+    assert await decide(ledger, order_id, "retry", "it shipped", RULES) is Step.ACCEPT
+    assert (await row_of(ledger)).cancel_wanted is None

@@ -19,6 +19,7 @@ from tests.ledger.kit import (
     HOLDING,
     RULES,
     STORE,
+    Statements,
     an_event,
     bring_to,
     claim,
@@ -210,6 +211,23 @@ async def test_orphans_of_repeatable_effects_are_repeated(ledger: Ledger, status
     assert await open_intents(ledger) == []
     [work] = await start(ledger, step, rules=HOLDING)
     assert [intent.kind for intent in await open_intents(ledger)] == [step.value]
+
+
+@pytest.mark.parametrize("backend", ["postgresql"])
+async def test_rows_are_locked_in_one_order(ledger: Ledger) -> None:
+    """Whoever waits for locks takes them by row id, so that two writers cannot wait for each other for ever."""
+    await bring_to(ledger, Landing.FETCHED, *ORDERS)
+    with Statements(ledger) as seen:
+        await claim(ledger)
+        works = await start(ledger, Step.INSERT, ORDERS)
+        await heartbeat(ledger)
+        await end(ledger, *(done(work, Landing.INSERTED, fields=STORE) for work in works))
+        await record(ledger, *(an_event(order, "order.cancelled") for order in ORDERS))
+        await release_orders(ledger)
+    locking = [one for one in seen if "FROM source_order" in one and "FOR UPDATE" in one and "SKIP LOCKED" not in one]
+
+    assert len(locking) == 5
+    assert all("ORDER BY source_order.id FOR UPDATE" in " ".join(one.split()) for one in locking)
 
 
 async def test_feeds_have_one_reader(ledger: Ledger, other_ledger: Ledger, clock: VirtualClock) -> None:

@@ -76,7 +76,8 @@ async def test_a_failing_ledger_is_told_to_everyone_who_waits(ledger: Ledger) ->
     async with ledger.write() as session:
         await session.execute(text("ALTER TABLE effect RENAME TO gone"))
     ends = [done(w, Landing.INSERTED, fields=STORE) for w in works]
-    told = await asyncio.gather(*(recorder.record(end) for end in ends), return_exceptions=True)
+    waiting = asyncio.gather(*(recorder.record(end) for end in ends), return_exceptions=True)
+    told = await asyncio.wait_for(waiting, 20)
     assert [type(one) for one in told] == [LedgerUnavailable] * len(works)
     assert len(await open_intents(ledger)) == len(works)
     async with ledger.write() as session:

@@ -31,9 +31,9 @@ from tests.models.world import FAULTS, Fault, World
 
 MODES: tuple[ImportOn, ...] = ("ready", "received")
 ALL_VIEWS = [
-    OrderView(status, landing, document, parked, wanted, mode)
-    for status, landing, document, parked, wanted, mode in itertools.product(
-        S, L, [None, *S], (False, True), (False, True), MODES
+    OrderView(status, landing, document, parked, wanted, mode, closed)
+    for status, landing, document, parked, wanted, mode, closed in itertools.product(
+        S, L, [None, *S], (False, True), (False, True), MODES, (False, True)
     )
 ]
 STEPS = [(view, next_step(view)) for view in ALL_VIEWS]
@@ -92,6 +92,12 @@ def test_parked_orders_only_look() -> None:
         assert not view.parked or step is None or view.landing in UNKNOWN
 
 
+def test_closed_orders_only_look() -> None:
+    """Nothing but a look is done about an order that a person settled by hand."""
+    for view, step in STEPS:
+        assert not view.closed or step is None or view.landing in UNKNOWN
+
+
 def test_only_inserted_ready_orders_are_accepted() -> None:
     """S2: an accept follows an insert that is known, of an order that is READY and that nobody wants cancelled."""
     for view in _views(Step.ACCEPT):
@@ -120,7 +126,8 @@ def test_accepted_orders_are_never_cancelled_by_us() -> None:
 def test_cancelled_orders_lose_their_store_order() -> None:
     """S4: after the provider's cancel a live store order is cancelled, and an order is closed only without one."""
     for view, step in STEPS:
-        if view.source_status is S.CANCELLED and not view.parked and view.landing not in UNKNOWN | {L.CANCELLED}:
+        waits = view.parked or view.closed
+        if view.source_status is S.CANCELLED and not waits and view.landing not in UNKNOWN | {L.CANCELLED}:
             assert step is (Step.CANCEL_STORE if view.landing in LIVE_STORE_ORDER else Step.CLOSE)
     for view in _views(Step.CLOSE):
         assert view.source_status is S.CANCELLED

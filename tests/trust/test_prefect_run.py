@@ -217,7 +217,7 @@ async def test_whatever_was_left_is_never_green(worlds: Worlds, prefect: Prefect
 async def test_busy_run_stays_small(worlds: Worlds, prefect: Prefect) -> None:
     """However many orders are due, a run stays under 150 task runs, and says what it did."""
     world = await worlds.fresh()
-    world.sandbox.generate(45, mix="demo")
+    world.sandbox.generate(45, mix={"plain": 13, "cancelled_ready": 1, "poison_total": 1})
     run = prefect.run(world)
     tasks = prefect.task_runs(run)
     assert len(tasks) < 150

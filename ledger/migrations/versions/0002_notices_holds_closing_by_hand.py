@@ -41,7 +41,8 @@ def upgrade() -> None:
         batch_op.create_index("ix_notice_untold", ["told_at", "id"], unique=False)
 
     with op.batch_alter_table("feed_cursor", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("longest_page", sa.Integer(), server_default="0", nullable=False))
+        batch_op.add_column(sa.Column("full_page", sa.Integer(), server_default="0", nullable=False))
+        batch_op.add_column(sa.Column("end_seen_at", models.columns.UtcDateTime(length=27), nullable=True))
 
     with op.batch_alter_table("source_order", schema=None) as batch_op:
         batch_op.add_column(sa.Column("cancel_by", sa.String(length=8), nullable=True))
@@ -57,7 +58,8 @@ def downgrade() -> None:
         batch_op.drop_column("cancel_by")
 
     with op.batch_alter_table("feed_cursor", schema=None) as batch_op:
-        batch_op.drop_column("longest_page")
+        batch_op.drop_column("end_seen_at")
+        batch_op.drop_column("full_page")
 
     with op.batch_alter_table("notice", schema=None) as batch_op:
         batch_op.drop_index("ix_notice_untold")
