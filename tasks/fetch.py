@@ -111,7 +111,8 @@ async def _mapped(runtime: Runtime, work: Work, got: RawOrder, order: OrderDocum
         if before and before != content:
             changed = "the order changed at Glopal after it was written into the store; compare both and decide"
     # The event came, and the document does not show it yet: not an error, only early.
-    stale = work.source_status is SourceStatus.READY and not at_least(told, SourceStatus.READY)
+    floor = SourceStatus.ACCEPTED if at_least(work.source_status, SourceStatus.ACCEPTED) else work.source_status
+    stale = at_least(floor, SourceStatus.READY) and not at_least(told, floor)
     return StepEnd(
         work,
         OutcomeKind.NOT_YET if stale else OutcomeKind.DONE,

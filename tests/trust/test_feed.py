@@ -49,7 +49,7 @@ async def test_every_fault_on_the_feed_loses_nothing(worlds: Worlds) -> None:
     world = await worlds.fresh(page_size=2, overlap=4)
     world.sandbox.generate(40, seed=21, mix={"plain": 8, "reordered_cancel": 1, "reordered": 1})
     rules = [
-        {"where": "events", "kind": kind, "times": 1, "after": 2 * number, "params": PARAMS.get(kind, {})}
+        {"where": "events", "kind": kind, "times": 1, "after": number, "params": PARAMS.get(kind, {})}
         for number, kind in enumerate(FEED_KINDS)
         if kind != "late_events"
     ]
