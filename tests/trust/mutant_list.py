@@ -181,7 +181,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "no-overlap",
         "S6",
         "events that are committed behind the cursor are never read",
-        _one("tasks/events.py", "    if cursor is not None and overlap:\n", "    if False:\n"),
+        _one("tasks/events.py", "    if cursor is not None and runtime.account.overlap:\n", "    if False:\n"),
         "test_feed.py",
     ),
     Mutant(
@@ -312,10 +312,17 @@ MUTANTS: tuple[Mutant, ...] = (
         "one-bug-stops-all",
         "L2",
         "an error of ours in one order ends the whole run",
-        _one(
-            "tasks/batch.py",
-            "            except Exception as error:  # noqa: BLE001",
-            "            except ZeroDivisionError as error:  # noqa: BLE001",
+        (
+            Edit(
+                "tasks/batch.py",
+                "            except Exception as error:",
+                "            except ZeroDivisionError as error:",
+            ),
+            Edit(
+                "tasks/batch.py",
+                "        if isinstance(end, LedgerUnavailable) or (",
+                "        if end is not None or (",
+            ),
         ),
         "test_policy.py",
     ),

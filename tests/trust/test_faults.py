@@ -62,13 +62,13 @@ async def walk_held(world: World, cases: list[Case]) -> None:
 @pytest.mark.asyncio
 async def test_every_fault_at_every_endpoint_ends_settled(worlds: Worlds) -> None:
     """Each fault kind, once at each endpoint of an order's life, changes nothing about where its order ends."""
-    await walk_ready(await worlds.fresh(), ready_cases((1,), every_story=False))
+    await walk_ready(await worlds.fresh(retry_after_wait=0.05), ready_cases((1,), every_story=False))
 
 
 @pytest.mark.asyncio
 async def test_every_fault_on_held_orders_ends_settled(worlds: Worlds) -> None:
     """Orders imported on hold are released or cancelled as the provider says, whatever fault their calls meet."""
-    await walk_held(await worlds.fresh(import_on="received"), held_cases((1,)))
+    await walk_held(await worlds.fresh(import_on="received", retry_after_wait=0.05), held_cases((1,)))
 
 
 @pytest.mark.slow
@@ -84,5 +84,5 @@ async def test_full_product_of_stories_endpoints_and_faults(worlds: Worlds, time
 @pytest.mark.asyncio
 async def test_every_fault_on_postgresql(postgres_worlds: Worlds) -> None:
     """The same product ends the same way on PostgreSQL."""
-    await walk_ready(await postgres_worlds.fresh(), ready_cases((1,), every_story=False))
+    await walk_ready(await postgres_worlds.fresh(retry_after_wait=0.05), ready_cases((1,), every_story=False))
     await walk_held(await postgres_worlds.fresh(import_on="received"), held_cases((1,)))

@@ -46,8 +46,8 @@ def _all_landed(seen: Evidence, what: str) -> None:
 @pytest.mark.asyncio
 async def test_every_fault_on_the_feed_loses_nothing(worlds: Worlds) -> None:
     """Every fault kind somewhere in one long feed: every poll records what it could read, and every order lands."""
-    world = await worlds.fresh(page_size=2, overlap=4)
-    world.sandbox.generate(40, seed=21, mix={"plain": 8, "reordered_cancel": 1, "reordered": 1})
+    world = await worlds.fresh(page_size=4, overlap=6)
+    world.sandbox.generate(60, seed=21, mix={"plain": 8, "reordered_cancel": 1, "reordered": 1})
     rules = [
         {"where": "events", "kind": kind, "times": 1, "after": number, "params": PARAMS.get(kind, {})}
         for number, kind in enumerate(FEED_KINDS)

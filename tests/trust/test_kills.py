@@ -177,7 +177,7 @@ async def lock_everywhere(worlds: Worlds, script: Script, *, only_new: bool) -> 
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("script", ["plain", "held_then_cancelled"])
+@pytest.mark.parametrize("script", ["held_then_ready"])
 async def test_ledger_locked_at_every_transaction(worlds: Worlds, script: str) -> None:
     """A ledger that does not take one transaction loses nothing and doubles nothing, whichever it is."""
     await lock_everywhere(worlds, SCRIPTS[script], only_new=True)

@@ -65,6 +65,7 @@ async def live_through(worlds: Worlds, seed: int) -> None:
     world = await worlds.fresh(
         import_on=chance.choice(["ready", "received"]),
         page_size=chance.choice([None, 7, 50]),
+        retry_after_wait=chance.choice([0.05, 0.05, 3.0]),
         on_failure=chance.choice(["notify", "cancel"]),
     )
     world.sandbox.store("settings", idempotent=chance.random() < 0.3)

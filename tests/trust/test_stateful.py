@@ -220,7 +220,7 @@ def _settings(examples: int, steps: int) -> settings:
 
 def test_any_sequence_of_buttons_and_events_keeps_the_invariants(machine: type[RuleBasedStateMachine]) -> None:
     """Whatever people, provider and store do in whatever order, the invariants hold and everything finds its rest."""
-    run_state_machine_as_test(machine, settings=_settings(4, 12))
+    run_state_machine_as_test(machine, settings=_settings(3, 12))
 
 
 @pytest.mark.slow
