@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from prefect.events.schemas.automations import AutomationCore
 
 WORK_POOL = "crossdock"
+# Each run is a process of some 150 MB; more of them wait rather than fill a worker's memory.
+MOST_AT_ONCE = 8
 ZOMBIE_AUTOMATION = "crossdock: mark dead runs as crashed"
 NOTIFY_AUTOMATION = "crossdock: tell people about orders"
 
@@ -141,8 +143,11 @@ async def _work_pool(client: PrefectClient) -> list[str]:
         await client.read_work_pool(WORK_POOL)
     except ObjectNotFound:
         template = ProcessWorker.get_default_base_job_template()
-        await client.create_work_pool(WorkPoolCreate(name=WORK_POOL, type="process", base_job_template=template))
-        return [f"made the work pool {WORK_POOL}"]
+        wanted = WorkPoolCreate(
+            name=WORK_POOL, type="process", base_job_template=template, concurrency_limit=MOST_AT_ONCE
+        )
+        await client.create_work_pool(wanted)
+        return [f"made the work pool {WORK_POOL}, at most {MOST_AT_ONCE} runs at once"]
     return []
 
 

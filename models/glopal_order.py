@@ -117,26 +117,33 @@ def map_order(head: OrderHead, mapping: GlopalMapping, key: AccountKey, base_cur
         rate=rate,
         rate_source=rate_source,
         prices_include_tax=inclusive,
-        language=text_of(reader.get(mapping.language)),
-        customer_note=text_of(reader.get(mapping.customer_note)),
-        internal_note=text_of(reader.get(mapping.internal_note)),
-        buyer=Buyer(
+        lines=lines,
+        discounts=discounts,
+        **_words(reader, mapping),
+        extra={clean_text(k): _jsonable(v) for k, v in head.document.items() if k not in reader.used},
+    )
+
+
+def _words(reader: _Reader, mapping: GlopalMapping) -> dict[str, Any]:
+    """The parts of an order that are no amounts."""
+    return {
+        "language": text_of(reader.get(mapping.language)),
+        "customer_note": text_of(reader.get(mapping.customer_note)),
+        "internal_note": text_of(reader.get(mapping.internal_note)),
+        "buyer": Buyer(
             first_name=text_of(reader.get(mapping.first_name)),
             last_name=text_of(reader.get(mapping.last_name)),
             email=text_of(reader.get(mapping.email)),
             phone=text_of(reader.get(mapping.phone)),
         ),
-        shipping_address=_address(reader, mapping.shipping_address, mapping.address) or _no_address(reader),
-        billing_address=_address(reader, mapping.billing_address, mapping.address) or _no_address(reader),
-        original_shipping_address=_address(reader, mapping.original_shipping_address, mapping.address),
-        shipping_method=text_of(reader.get(mapping.shipping_method)),
-        payment_method=text_of(reader.get(mapping.payment_method)),
-        transaction_id=text_of(reader.get(mapping.transaction_id)),
-        tax_scheme=text_of(reader.get(mapping.tax_scheme)),
-        lines=lines,
-        discounts=discounts,
-        extra={clean_text(k): _jsonable(v) for k, v in head.document.items() if k not in reader.used},
-    )
+        "shipping_address": _address(reader, mapping.shipping_address, mapping.address) or _no_address(reader),
+        "billing_address": _address(reader, mapping.billing_address, mapping.address) or _no_address(reader),
+        "original_shipping_address": _address(reader, mapping.original_shipping_address, mapping.address),
+        "shipping_method": text_of(reader.get(mapping.shipping_method)),
+        "payment_method": text_of(reader.get(mapping.payment_method)),
+        "transaction_id": text_of(reader.get(mapping.transaction_id)),
+        "tax_scheme": text_of(reader.get(mapping.tax_scheme)),
+    }
 
 
 def _no_address(reader: _Reader) -> Address:

@@ -66,7 +66,7 @@ def block(server: LocalServer, inbox: tuple[str, Any]) -> str:
 def everything(api: Api) -> str:
     """Pool and automations, as the server has them."""
     pools = [pool for pool in api.post("/work_pools/filter") if pool["name"] == WORK_POOL]
-    kept = [{key: pool[key] for key in ("id", "type", "base_job_template")} for pool in pools]
+    kept = [{key: pool[key] for key in ("id", "type", "base_job_template", "concurrency_limit")} for pool in pools]
     return json.dumps([kept, api.automations()], sort_keys=True)
 
 
@@ -78,6 +78,7 @@ def test_second_time_changes_nothing(server: LocalServer, api: Api, block: str) 
         assert bootstrap(block) == []
 
     assert first == everything(api)
+    assert '"concurrency_limit": 8' in first
     assert {ZOMBIE_AUTOMATION, NOTIFY_AUTOMATION} <= set(api.automations())
 
 

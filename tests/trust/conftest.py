@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+import ledger.engine
 from sandbox.running import RunningSandbox
 from tests.support import Databases
 from tests.trust.tally import TALLY
@@ -27,12 +29,32 @@ def trust_sandbox() -> Iterator[RunningSandbox]:
         yield running
 
 
+class OnePlace(Databases):
+    """SQLite ledgers one after the other at the same place, for one engine.
+
+    Every simulated process opens and closes connections of its own, as ever. What it keeps are the compiled SQL
+    statements, which a thousand processes would spend more time on than on anything that is tested here.
+    """
+
+    async def migrated(self, socket: str | None) -> str:
+        """An empty ledger, where the one before was."""
+        url = await super().migrated(socket)
+        if socket is not None:
+            return url
+        for old in self.folder.glob("world.db*"):
+            old.unlink()
+        shutil.move(self.folder / Path(url).name, self.folder / "world.db")
+        return f"sqlite+aiosqlite:///{self.folder}/world.db"
+
+
 @pytest.fixture(scope="session")
 def ledgers() -> Iterator[Databases]:
     """Ledgers in memory where the machine has a place for it: thousands of commits must not wait for a disk."""
     folder = Path(tempfile.mkdtemp(prefix="trust-", dir=_MEMORY if _MEMORY.is_dir() else None))
-    made = Databases(folder)
-    yield made
+    made = OnePlace(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger.engine, "_engine", functools.cache(ledger.engine._engine))
+        yield made
     made.close()
     shutil.rmtree(folder, ignore_errors=True)
 
