@@ -142,7 +142,7 @@ def rows_of(report: RunReport) -> list[dict[str, Any]]:
     rows += [_row("all orders", name, number) for name, number in sorted(report.buckets.items())]
     rows.append(_row("all orders", "total", sum(report.buckets.values())))
     rows += [
-        _row("parked", entry.source_order_id, f"{entry.code}: {entry.reason}") for entry in report.parked[:MOST_ROWS]
+        _row("parked", entry.source_order_id, f"{entry.code}: {_reason(entry)}") for entry in report.parked[:MOST_ROWS]
     ]
     if len(report.parked) > MOST_ROWS:
         rows.append(_row("parked", "more", len(report.parked) - MOST_ROWS))
@@ -165,19 +165,24 @@ def summary_of(report: RunReport) -> str:
         lines += [
             "## Waiting for a person",
             "",
-            "Move one on with the deployment `decide` (retry or cancel); `crossdock why ORDER` tells its story.",
+            "The deployment `decide` (retry, cancel or settle) moves one on; `crossdock why ORDER` tells its story.",
             "",
-            "| order | why | since |",
+            "| order | since (UTC) | why |",
             "|---|---|---|",
         ]
         lines += [
-            f"| {_cell(p.source_order_id)} | {_cell(p.reason)} (`{p.code}`) | {p.since:%Y-%m-%d %H:%M} UTC |"
+            f"| {_cell(p.source_order_id)} | {p.since:%Y-%m-%d %H:%M} | {_cell(_reason(p))} (`{p.code}`) |"
             for p in report.parked[:MOST_ROWS]
         ]
         lines.append("")
     calls = ", ".join(f"{name} {number}" for name, number in sorted(report.http_calls.items())) or "none"
     lines.append(f"Calls to the provider in this run: {calls}. Task runs: {report.tally.task_runs}.")
     return "\n".join(lines)
+
+
+def _reason(parked: Parked) -> str:
+    """The reason without the order's id, which stands beside it."""
+    return parked.reason.removeprefix(f"order {parked.source_order_id}: ")
 
 
 def _cell(text: str) -> str:

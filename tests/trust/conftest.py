@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import shutil
 import tempfile
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 import ledger.engine
+from ledger import Ledger
 from sandbox.running import RunningSandbox
 from tests.support import Databases
 from tests.trust.tally import TALLY
@@ -30,11 +32,29 @@ def trust_sandbox() -> Iterator[RunningSandbox]:
 
 
 class OnePlace(Databases):
-    """SQLite ledgers one after the other at the same place, for one engine.
+    """SQLite ledgers one after the other at the same place, so that their engines can be used again.
 
-    Every simulated process opens and closes connections of its own, as ever. What it keeps are the compiled SQL
-    statements, which a thousand processes would spend more time on than on anything that is tested here.
+    Every simulated process opens and closes connections of its own, as ever. What it takes over from an earlier one
+    are the compiled SQL statements: a thousand processes would spend more time on these than on what is tested here.
     """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._idle: dict[str, list[AsyncEngine]] = defaultdict(list)
+        self._make = ledger.engine._engine
+        self._dispose = ledger.engine.Ledger.dispose
+
+    def engine(self, url: str) -> AsyncEngine:
+        """An engine that nobody uses now."""
+        free = self._idle[url] if url.startswith("sqlite") else []
+        return free.pop() if free else self._make(url)
+
+    async def dispose(self, given: Ledger) -> None:
+        """Close every connection, and keep the engine."""
+        await self._dispose(given)
+        free = self._idle[given.settings.url]
+        if given.engine not in free:
+            free.append(given.engine)
 
     async def migrated(self, socket: str | None) -> str:
         """An empty ledger, where the one before was."""
@@ -53,7 +73,8 @@ def ledgers() -> Iterator[Databases]:
     folder = Path(tempfile.mkdtemp(prefix="trust-", dir=_MEMORY if _MEMORY.is_dir() else None))
     made = OnePlace(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ledger.engine, "_engine", functools.cache(ledger.engine._engine))
+        patch.setattr(ledger.engine, "_engine", made.engine)
+        patch.setattr(ledger.engine.Ledger, "dispose", made.dispose)
         yield made
     made.close()
     shutil.rmtree(folder, ignore_errors=True)
