@@ -72,9 +72,13 @@ def ledgers() -> Iterator[Databases]:
     """Ledgers in memory where the machine has a place for it: thousands of commits must not wait for a disk."""
     folder = Path(tempfile.mkdtemp(prefix="trust-", dir=_MEMORY if _MEMORY.is_dir() else None))
     made = OnePlace(folder)
+
+    async def dispose(given: Ledger) -> None:
+        await made.dispose(given)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ledger.engine, "_engine", made.engine)
-        patch.setattr(ledger.engine.Ledger, "dispose", made.dispose)
+        patch.setattr(ledger.engine.Ledger, "dispose", dispose)
         yield made
     made.close()
     shutil.rmtree(folder, ignore_errors=True)
