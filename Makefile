@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-slow check bench bench-full lock clean $(CHECKS)
+.PHONY: help install demo up test test-slow test-nightly check bench bench-full lock clean $(CHECKS)
 
 help: ## List these commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ test: install ## Run the tests
 
 test-slow: install ## Run the tests that need many seconds each
 	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-nightly: install ## Run the longest suites: every step by every fault, many seeds, mutants
+	@$(BIN)/python -m pytest -m nightly $(ARGS)
 
 check: install ## Run every static check; all are run, even when one fails
 	@$(MAKE) --no-print-directory --keep-going $(CHECKS)

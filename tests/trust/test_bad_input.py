@@ -148,7 +148,7 @@ async def test_retry_after_is_kept_for_its_order_by_later_runs(worlds: Worlds) -
     """An order that was told to wait is not called earlier by a later run that knows nothing of the earlier one."""
     world = await worlds.fresh(timeout=2.0, retry_after_wait=0.05, backoff=(0.1, 0.5))
     world.clock = RealClock()
-    ids = world.sandbox.generate(2)
+    ids = world.sandbox.generate(1)
     rules = [
         {"where": where, "kind": "429", "max_per_key": 1, "params": {"retry_after": 1, "http_date": number % 2 == 1}}
         for number, where in enumerate(_WHERE)
@@ -157,7 +157,7 @@ async def test_retry_after_is_kept_for_its_order_by_later_runs(worlds: Worlds) -
     await _land_in_real_time(world, ids, pause=0.3)
     for books in (world.sandbox.books(), world.sandbox.store_books()):
         told = books["traffic"]["retry_after"]
-        assert told["answers"] >= 2
+        assert told["answers"] >= 1
         assert told["calls_inside_same_key"] == 0, told["early_calls"]
 
 

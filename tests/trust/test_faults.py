@@ -71,7 +71,7 @@ async def test_every_fault_on_held_orders_ends_settled(worlds: Worlds) -> None:
     await walk_held(await worlds.fresh(import_on="received", retry_after_wait=0.05), held_cases((1,)))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.asyncio
 @pytest.mark.parametrize("times", [1, 2, 3])
 async def test_full_product_of_stories_endpoints_and_faults(worlds: Worlds, times: int) -> None:
@@ -80,7 +80,7 @@ async def test_full_product_of_stories_endpoints_and_faults(worlds: Worlds, time
     await walk_held(await worlds.fresh(import_on="received"), held_cases((times,)))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.asyncio
 async def test_every_fault_on_postgresql(postgres_worlds: Worlds) -> None:
     """The same product ends the same way on PostgreSQL."""

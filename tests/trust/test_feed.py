@@ -60,7 +60,7 @@ async def test_every_fault_on_the_feed_loses_nothing(worlds: Worlds) -> None:
     assert set(world.sandbox.books()["injected"]) == set(), "the faults stopped"
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.asyncio
 @pytest.mark.parametrize("page_size", [None, 1, 3])
 async def test_repeated_faults_on_the_feed_lose_nothing(worlds: Worlds, page_size: int | None) -> None:

@@ -120,7 +120,7 @@ async def test_killed_after_every_change(worlds: Worlds, script: str) -> None:
     await kill_everywhere(worlds, SCRIPTS[script], only_new=True)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.asyncio
 @pytest.mark.parametrize("script", SCRIPTS)
 async def test_killed_at_every_edge_of_every_story(worlds: Worlds, script: str) -> None:
@@ -128,7 +128,7 @@ async def test_killed_at_every_edge_of_every_story(worlds: Worlds, script: str) 
     await kill_everywhere(worlds, SCRIPTS[script], only_new=False)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.asyncio
 @pytest.mark.parametrize("hours", [1.0, -1.0])
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -137,7 +137,7 @@ async def test_killed_and_the_clock_jumped(worlds: Worlds, script: str, hours: f
     await kill_everywhere(worlds, SCRIPTS[script], only_new=True, jump_hours=hours)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.asyncio
 @pytest.mark.parametrize("script", SCRIPTS)
 async def test_killed_and_credentials_dead_afterwards(worlds: Worlds, script: str) -> None:
@@ -183,7 +183,7 @@ async def test_ledger_locked_at_every_transaction(worlds: Worlds, script: str) -
     await lock_everywhere(worlds, SCRIPTS[script], only_new=True)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.asyncio
 @pytest.mark.parametrize("script", SCRIPTS)
 async def test_ledger_locked_anywhere_in_every_story(worlds: Worlds, script: str) -> None:

@@ -20,7 +20,7 @@ def test_every_invariant_has_a_mutant() -> None:
     assert wanted - {mutant.breaks for mutant in MUTANTS} == set()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_mutant_is_noticed(mutant: Mutant) -> None:
     """A break of the hub turns at least one trust test red."""

@@ -86,7 +86,7 @@ async def test_seed_ends_in_calm(worlds: Worlds, seed: int) -> None:
     await live_through(worlds, seed)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.asyncio
 @pytest.mark.parametrize("seed", range(100, 150))
 async def test_many_seeds_end_in_calm(worlds: Worlds, seed: int) -> None:
@@ -94,7 +94,7 @@ async def test_many_seeds_end_in_calm(worlds: Worlds, seed: int) -> None:
     await live_through(worlds, seed)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.asyncio
 @pytest.mark.parametrize("seed", range(200, 210))
 async def test_many_seeds_end_in_calm_on_postgresql(postgres_worlds: Worlds, seed: int) -> None:

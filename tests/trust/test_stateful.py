@@ -223,7 +223,7 @@ def test_any_sequence_of_buttons_and_events_keeps_the_invariants(machine: type[R
     run_state_machine_as_test(machine, settings=_settings(3, 12))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_many_sequences_keep_the_invariants(machine: type[RuleBasedStateMachine]) -> None:
     """The same, longer and more often."""
     run_state_machine_as_test(machine, settings=_settings(60, 40))

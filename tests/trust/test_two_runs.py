@@ -13,7 +13,7 @@ from tests.trust.tally import TALLY
 from tests.trust.test_kills import SCRIPTS, changes_something, crossings, matters_most
 from tests.trust.world import World
 
-OFTEN = ("cancelled_during", "plain")
+OFTEN = ("cancelled_during",)
 
 
 async def second_run_everywhere(worlds: Worlds, script: str, *, lease_over: bool, only_new: set[str] | None) -> None:
@@ -47,7 +47,7 @@ async def test_second_run_at_every_step(worlds: Worlds, lease_over: bool) -> Non
         await second_run_everywhere(worlds, script, lease_over=lease_over, only_new=done)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.asyncio
 @pytest.mark.parametrize("lease_over", [False, True], ids=["lease holds", "lease over"])
 @pytest.mark.parametrize("script", SCRIPTS)
