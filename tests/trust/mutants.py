@@ -77,7 +77,7 @@ def judge(mutant: Mutant) -> Verdict:
             timeout=_PATIENCE,
             check=False,
         )
-        red = re.search(r"^(?:FAILED|ERROR) \S*?(test_\w+\.py::\S+)", ended.stdout, re.MULTILINE)
+        red = re.search(r"^(?:FAILED|ERROR) \S*?(test_\w+\.py::.+?)(?: - .*)?$", ended.stdout, re.MULTILINE)
         if red is None and ended.returncode not in (0, 5):
             return Verdict(mutant, f"(exit code {ended.returncode})")
         return Verdict(mutant, red[1] if red else None)
