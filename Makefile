@@ -8,7 +8,7 @@ KEEP   ?=
 STORE  ?=
 ARGS   ?=
 
-PACKAGES := models ledger clients stores tasks flows sandbox cli
+PACKAGES := models ledger clients stores tasks reports flows sandbox cli
 CODE     := $(PACKAGES) $(wildcard benchmarks) tests
 CHECKS   := check-lint check-format check-types check-layers check-dependencies check-deployments check-lock check-size
 

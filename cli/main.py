@@ -13,6 +13,7 @@ import typer
 
 from cli import console
 from cli.console import plain_errors
+from cli.history_commands import register
 
 app = typer.Typer(
     name="crossdock",
@@ -259,6 +260,9 @@ def decide(
     from cli.problems import load_settings  # noqa: PLC0415
 
     console.say(run_decide(load_settings(), order, decision.value, reason, dry_run=dry_run))
+
+
+register(app)
 
 
 def main() -> None:

@@ -140,16 +140,17 @@ class GlopalClient:
         Args:
             after: the last event id seen; None for the first pull.
             limit: events per page; None for the account's ``page_size``, and Glopal's own size without one.
-            before: pages backwards from this event id; not together with ``after``.
+            before: pages backwards from this event id, or from the feed's end when it is empty; not together with
+                ``after``. The page's events come oldest first in any case.
 
         Returns:
             ``Refused(CONFLICT)`` when Glopal does not take the cursor. It is never reset here: that would read the
             whole feed again, or skip what lies between.
         """
-        if after and before:
+        if after and before is not None:
             raise ValueError("after and before exclude each other")
         names = self._account.endpoints
-        if before:
+        if before is not None:
             return self._cursor_checked(await self._page([(names.before_param, before)], limit))
         if after:
             return self._cursor_checked(await self._page([(names.after_param, after)], limit))

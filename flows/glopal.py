@@ -16,6 +16,7 @@ from ledger.holds import hold
 from ledger.notices import Told, mark_told, untold
 from ledger.policy import apply_deadlines, count_open, wake_received, warn_late
 from ledger.queries import parked_orders
+from ledger.resume import Kind, follow, resume_refused, resume_unreadable
 from models.outcome import EffectFailed, LeaseLost, NotYet
 from models.settings import Settings
 from tasks.ends import LONGEST_WAIT_IN_RUN
@@ -58,8 +59,13 @@ async def poll(
     if runtime.rules.import_on == "received":
         await wake_received(runtime.ledger, runtime.key, runtime.rules)
     report.told = await _policy(runtime)
+    kinds = await _resume(runtime)
     progress = ProgressBar(f"progress-{runtime.name}")
-    await Settler(runtime, report.tally, progress, call=call, linger=linger).run(limit)
+    settler = Settler(runtime, report.tally, progress, call=call, linger=linger)
+    await settler.run(limit)
+    if kinds and await follow(runtime.ledger, runtime.rules, kinds):
+        # What one of them waited for is there, so the others are done in this run, too.
+        await settler.run(limit)
     await _close(runtime, report)
     return report
 
@@ -87,11 +93,24 @@ async def _policy(runtime: Runtime) -> list[Told]:
     return told + await warn_late(runtime.ledger, runtime.key, policy)
 
 
+async def _resume(runtime: Runtime) -> list[Kind]:
+    """Parked orders whose cause may be gone: the mapping was edited, or the store may know the article by now."""
+    await resume_unreadable(runtime.ledger, runtime.key, runtime.rules)
+    wait = runtime.account.policy.recheck_refused
+    return await resume_refused(runtime.ledger, runtime.key, runtime.rules, wait)
+
+
 async def _close(runtime: Runtime, report: RunReport) -> None:
     report.stopped = [side.stopped for side in (runtime.provider_side, runtime.store_side) if side.stopped]
     report.buckets = await count_open(runtime.ledger, runtime.key)
     report.parked = await parked_orders(runtime.ledger, runtime.key)
     report.http_calls = dict(runtime.client.calls)
+    await tell_news(runtime)
+    await publish(report, runtime.name)
+
+
+async def tell_news(runtime: Runtime) -> None:
+    """Tell what people must hear about, and keep for later runs how long a side asked to be left alone."""
     # What an earlier run wrote down and could not tell any more is told now.
     news = await untold(runtime.ledger, runtime.key)
     if tell(news):
@@ -99,4 +118,3 @@ async def _close(runtime: Runtime, report: RunReport) -> None:
     for side, name in runtime.sides():
         if side.asked is not None:
             await hold(runtime.ledger, name, *side.asked)
-    await publish(report, runtime.name)

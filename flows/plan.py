@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.runtime import flow_run
 
 from flows.report import name_run
-from ledger.events import read_cursor
+from ledger.cursor import read_cursor
 from ledger.queries import due_steps, known_events
 from models.glopal import GlopalEvent
 from models.outcome import Done, error_for

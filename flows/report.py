@@ -157,7 +157,7 @@ def summary_of(report: RunReport) -> str:
     """The markdown summary."""
     lines = [f"# {report.account}: {headline(report)}", ""]
     if report.problems:
-        lines += ["## What went wrong", "", *(f"- {_cell(problem)}" for problem in report.problems), ""]
+        lines += ["## What went wrong", "", *(f"- {cell(problem)}" for problem in report.problems), ""]
     lines += ["## Where every order stands", "", "| | orders |", "|---|---|"]
     lines += [f"| {name} | {number} |" for name, number in sorted(report.buckets.items())]
     lines += [f"| **total** | **{sum(report.buckets.values())}** |", ""]
@@ -171,7 +171,7 @@ def summary_of(report: RunReport) -> str:
             "|---|---|---|",
         ]
         lines += [
-            f"| {_cell(p.source_order_id)} | {p.since:%Y-%m-%d %H:%M} | {_cell(_reason(p))} (`{p.code}`) |"
+            f"| {cell(p.source_order_id)} | {p.since:%Y-%m-%d %H:%M} | {cell(_reason(p))} (`{p.code}`) |"
             for p in report.parked[:MOST_ROWS]
         ]
         lines.append("")
@@ -185,7 +185,7 @@ def _reason(parked: Parked) -> str:
     return parked.reason.removeprefix(f"order {parked.source_order_id}: ")
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Text for a markdown table; what came from outside cannot break it."""
     return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 

@@ -39,6 +39,8 @@ PARALLEL_BATCHES = 2
 # Task runs kept free for resubmitting stragglers one by one.
 FOR_SINGLES = 30
 CLAIM_AT_ONCE = 2000
+# A poll settles so many orders of history beside the live ones; the rest is left to the backfill that brought them.
+HISTORY_SHARE = 500
 # An order that is due again within this many seconds is waited for rather than left to the next run.
 LINGER = 10.0
 
@@ -93,6 +95,16 @@ async def directly(work: Task[Any, Any], delays: list[float], parameters: dict[s
     return await work.fn(**parameters)
 
 
+async def unaided(work: Task[Any, Any], delays: list[float], parameters: dict[str, Any]) -> Any:  # noqa: ANN401
+    """Run a step without Prefect, and try it again as Prefect would: for commands, which work with Prefect down."""
+    for delay in delays:
+        try:
+            return await work.fn(**parameters)
+        except (NotYetError, LedgerUnavailable):
+            await asyncio.sleep(delay)
+    return await work.fn(**parameters)
+
+
 @dataclass
 class _Order:
     id: int
@@ -110,6 +122,8 @@ class Settler:
         most_task_runs: the bound on task runs, those of the caller included.
         linger: seconds that a short wait is worth within this run.
         call: how tasks are run.
+        history: how many orders of history are taken after the live ones; None for all of them.
+        batch: orders for a task; None for as few as the bound on task runs allows.
     """
 
     def __init__(
@@ -121,6 +135,8 @@ class Settler:
         most_task_runs: int = MOST_TASK_RUNS,
         linger: float = LINGER,
         call: Call = through_prefect,
+        history: int | None = HISTORY_SHARE,
+        batch: int | None = None,
     ) -> None:
         self.runtime = runtime
         self.tally = tally
@@ -128,15 +144,18 @@ class Settler:
         self.most = most_task_runs
         self.linger = linger
         self._call = call
+        self._history = history
+        self._batch = batch
         self._names: dict[int, str] = {}
         self._stragglers: list[_Order] = []
         self._rested = 0
 
     async def run(self, limit: int | None) -> None:
         """Settle up to ``limit`` due orders; all of them without one."""
-        due = await count_due(self.runtime.ledger, self.runtime.key)
+        live, history = await count_due(self.runtime.ledger, self.runtime.key)
+        due = live + (history if self._history is None else min(history, self._history))
         left = due if limit is None else min(due, limit)
-        total, size = left, batch_size(left)
+        total, size = left, self._batch or batch_size(left)
         try:
             while left > 0 and not self._spent(FOR_SINGLES):
                 claimed = await claim_due(
@@ -187,7 +206,9 @@ class Settler:
         end = self.runtime.ledger.clock() + timedelta(seconds=self.linger)
         while not self._spent(0):
             now = self.runtime.ledger.clock()
-            due = await next_due(self.runtime.ledger, self.runtime.key, max(end - now, timedelta(0)))
+            live_only = self._history is not None
+            within = max(end - now, timedelta(0))
+            due = await next_due(self.runtime.ledger, self.runtime.key, within, live_only=live_only)
             if due is None:
                 return
             await asyncio.sleep(max(0.05, (due - now).total_seconds()))
@@ -197,6 +218,7 @@ class Settler:
                 limit=max(1, (self.most - self.tally.task_runs) // 3),
                 import_on=self.runtime.rules.import_on,
                 first_probe=self.runtime.rules.first_probe,
+                live_only=live_only,
             )
             for order in claimed:
                 self.tally.waiting.discard(order.id)

@@ -83,6 +83,9 @@ async def _decide(
             row.closed_at, row.closed_why = now, reason
         elif row.landing != Landing.STORE_CANCELLED.value:
             row.cancel_wanted = row.cancel_by = None
+        if row.parked_code == "document.changed_after_import" and row.landing == Landing.ACCEPTED.value:
+            # The person has looked at what changed; it is not compared with the older document any more.
+            row.document_id = None
         unpark(row)
         row.attempts = 0
         if decision == "retry" and row.deadline_at is not None and row.deadline_at <= now:

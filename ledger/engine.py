@@ -7,8 +7,10 @@ time-out is.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+import sqlite3
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -25,6 +27,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.ext.asyncio import AsyncSession as CoreSession
+from sqlalchemy.util import await_only
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -174,8 +177,8 @@ def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401, A
     # The driver must not begin transactions by itself; _begin_sqlite does.
     connection.isolation_level = None
     cursor = connection.cursor()
+    _switch_to_wal(cursor)
     for pragma in (
-        "journal_mode=WAL",
         "synchronous=FULL",
         f"busy_timeout={BUSY_SECONDS * 1000}",
         "foreign_keys=ON",
@@ -183,6 +186,20 @@ def _prepare_sqlite(connection: Any, record: object) -> None:  # noqa: ANN401, A
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _switch_to_wal(cursor: Any) -> None:  # noqa: ANN401 - a DB-API cursor
+    """Switch a database to WAL. SQLite does not wait by itself while several connections do that at the same moment."""
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+            await_only(asyncio.sleep(0.02))
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -10,12 +10,13 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Table
+from sqlalchemy import Table, insert, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from ledger.cursor import CursorMove, events_of, move_cursor
 from ledger.engine import MAX_IN_LIST, Ledger
 from ledger.hot import ORDERS, Row, load_rows, save_effects, save_rows
 from ledger.leases import check_feed
@@ -25,10 +26,14 @@ from ledger.steps import Rules
 from models.glopal import GlopalEvent, UnreadableEvent, clean_text
 from models.ids import MAX_SOURCE_ID, AccountKey, is_safe_source_id
 from models.lifecycle import Landing, SourceStatus
-from models.tables import BadAnswer, FeedCursor, SourceEvent, SourceOrder
+from models.tables import BadAnswer, Coverage, SourceEvent, SourceOrder
 
 MAX_KEPT_BODY = 64 * 1024
+# What found an event first.
+Via = Literal["live", "backfill", "reconcile"]
 EVENTS: Table = SourceEvent.__table__  # type: ignore[attr-defined]
+COVERAGE: Table = Coverage.__table__  # type: ignore[attr-defined]
+LIVE, HISTORY = 0, 1
 
 
 @dataclass(slots=True)
@@ -45,84 +50,16 @@ class Recorded:
     parked: list[int] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class CursorMove:
-    """Move the live cursor to ``to``, checked by the feed lease's name and fence.
-
-    ``full_page`` is the length of the page before this one, which was full because this one follows it; 0 for a first.
-    """
-
-    to: str
-    lease: str
-    fence: int
-    full_page: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """Where the live feed was read to, and what is known of its pages.
-
-    Attributes:
-        at: the last event's id.
-        full_page: the length of the shortest page that another one followed; 0 while none did.
-        end_seen_at: when an empty page last said that there is nothing more.
-    """
-
-    at: str | None = None
-    full_page: int = 0
-    end_seen_at: datetime | None = None
-
-
-async def read_cursor(ledger: Ledger, key: AccountKey) -> str | None:
-    """The live cursor of an account's feed, or None before the first page."""
-    return (await read_place(ledger, key)).at
-
-
-async def read_place(ledger: Ledger, key: AccountKey) -> Cursor:
-    """Where the live feed was read to, and what is known of its pages."""
-    async with ledger.read() as session:
-        row = await session.get(FeedCursor, (key.provider, key.environment, key.account))
-        return Cursor(row.cursor, row.full_page, row.end_seen_at) if row else Cursor()
-
-
-async def confirm_end(ledger: Ledger, key: AccountKey) -> None:
-    """Note that the feed said itself, with an empty page, that there is nothing after the cursor."""
-    async with ledger.write() as session:
-        row = await session.get(FeedCursor, (key.provider, key.environment, key.account), with_for_update=True)
-        if row is not None:
-            row.end_seen_at = ledger.clock()
-
-
-async def overlap_anchor(ledger: Ledger, key: AccountKey, overlap: int) -> str | None:
-    """Where to start reading so that the last ``overlap`` recorded events are read once more.
-
-    Ids are given out in one order and committed in another, so a late event can appear behind the cursor.
-    """
-    async with ledger.read() as session:
-        query = (
-            select(SourceEvent.event_id)
-            .where(*_events_of(key), col(SourceEvent.bucket) != "unreadable")
-            .order_by(col(SourceEvent.id).desc())
-            .offset(overlap)
-            .limit(1)
-        )
-        return (await session.exec(query)).first()
-
-
-def _events_of(key: AccountKey) -> tuple[ColumnElement[bool], ...]:
-    return (
-        col(SourceEvent.provider) == key.provider,
-        col(SourceEvent.environment) == key.environment,
-        col(SourceEvent.account) == key.account,
-    )
-
-
 async def record_page(
     ledger: Ledger,
     key: AccountKey,
     events: Sequence[GlopalEvent | UnreadableEvent],
     rules: Rules,
     move: CursorMove | None = None,
+    *,
+    via: Via = "live",
+    coverage: Sequence[dict[str, Any]] = (),
+    lease: tuple[str, int] | None = None,
 ) -> Recorded:
     """Record one page and move the cursor with it.
 
@@ -132,6 +69,9 @@ async def record_page(
         events: in the provider's order.
         rules: the account's scheduling rules.
         move: the cursor's new place, for the live feed only.
+        via: what reads the feed. Orders that only a backfill found are history: live ones are taken first.
+        coverage: rows that say what these events complete, written with them.
+        lease: the name and fencing number of a lease that must still be held, besides the one that ``move`` names.
 
     Raises:
         LeaseLost: another run reads this feed now; nothing of this page was recorded by us.
@@ -143,12 +83,39 @@ async def record_page(
             await check_feed(session, ledger, move.lease, move.fence)
             if move.to not in {entry.event_id for entry in events}:
                 raise AssertionError("the cursor may only move to an event of the page that is recorded with it")
-        ids = await _order_ids(session, ledger, key, events, now)
-        fresh = await _insert_events(session, ledger, key, events, ids, now, seen)
-        seen.orders = await _apply(session, ledger, fresh, ids, rules, now, seen.parked)
+        if lease is not None:
+            await check_feed(session, ledger, *lease)
+        ids, made = await _order_ids(session, ledger, key, events, now, via)
+        fresh = await _insert_events(session, ledger, key, events, ids, now, seen, via)
+        fresh += await _events_again(session, key, events, ids, made, fresh)
+        seen.orders = await _apply(session, ledger, fresh, ids, rules, now, seen.parked, via)
         if move is not None:
-            seen.cursor_moved = await _move_cursor(session, ledger, key, move, now)
+            passed = [entry.event_id for entry in events if isinstance(entry, GlopalEvent) or entry.event_id == move.to]
+            seen.cursor_moved = await move_cursor(session, ledger, key, move, passed, now)
+        if coverage:
+            await session.execute(insert(COVERAGE), list(coverage))
     return seen
+
+
+async def _events_again(
+    session: AsyncSession,
+    key: AccountKey,
+    events: Sequence[GlopalEvent | UnreadableEvent],
+    ids: dict[str, int],
+    made: set[str],
+    fresh: Sequence[GlopalEvent],
+) -> list[GlopalEvent]:
+    """Events that are known and whose order's row was gone, so that it had to be made again: they count once more."""
+    new = {id(event) for event in fresh}
+    again = [
+        event
+        for event in events
+        if isinstance(event, GlopalEvent) and _order_name(event) in made and id(event) not in new
+    ]
+    for name in {_order_name(event) for event in again}:
+        statement = update(EVENTS).where(*events_of(key), EVENTS.c.source_order_id == name)
+        await session.execute(statement.values(order_id=ids[name]))
+    return again
 
 
 async def _insert_events(
@@ -159,18 +126,19 @@ async def _insert_events(
     ids: dict[str, int],
     now: datetime,
     seen: Recorded,
+    via: Via,
 ) -> list[GlopalEvent]:
     """Insert what is new; returns the new events that speak of an order, in the provider's order."""
     rows: dict[str, dict[str, Any]] = {}
     for entry in events:
         row = _event_row(key, entry, now)
-        row["order_id"] = ids.get(row["source_order_id"])
+        row["order_id"], row["via"] = ids.get(row["source_order_id"]), via
         rows.setdefault(row["event_id"], row)
     if not rows:
         return []
     known: set[str] = set()
     for part in _parts(list(rows)):
-        query = select(SourceEvent.event_id).where(*_events_of(key), col(SourceEvent.event_id).in_(part))
+        query = select(SourceEvent.event_id).where(*events_of(key), col(SourceEvent.event_id).in_(part))
         known.update(await session.exec(query))
     # In the provider's order: the overlap of the next poll is counted in recorded events.
     inserted = [event_id for event_id in rows if event_id not in known]
@@ -250,18 +218,29 @@ async def _order_ids(
     key: AccountKey,
     events: Sequence[GlopalEvent | UnreadableEvent],
     now: datetime,
-) -> dict[str, int]:
-    """Make a row for every order that the page speaks of; returns the rows' ids by order id."""
+    via: Via,
+) -> tuple[dict[str, int], set[str]]:
+    """Make a row for every order that the page speaks of; the rows' ids by order id, and which were made now."""
     usable = (e for e in events if isinstance(e, GlopalEvent) and len(e.order_id) <= MAX_SOURCE_ID)
     names = sorted({_order_name(event) for event in usable})
-    if not names:
-        return {}
-    blank = {
+    found = await _ids_of(session, key, names)
+    missing = [name for name in names if name not in found]
+    if missing:
+        blank = _blank_order(key, now, via)
+        rows = [{**blank, "source_order_id": name, "reference": key.reference(name)} for name in missing]
+        await session.execute(ledger.insert_ignoring(ORDERS), rows)
+        found |= await _ids_of(session, key, missing)
+    return found, set(missing)
+
+
+def _blank_order(key: AccountKey, now: datetime, via: Via) -> dict[str, Any]:
+    return {
         "provider": key.provider,
         "environment": key.environment,
         "account": key.account,
         "source_status": SourceStatus.UNSEEN.value,
         "landing": Landing.SEEN.value,
+        "priority": HISTORY if via == "backfill" else LIVE,
         "attempts": 0,
         "probes_missed": 0,
         "fence": 0,
@@ -270,8 +249,9 @@ async def _order_ids(
         "first_seen_at": now,
         "updated_at": now,
     }
-    rows = [{**blank, "source_order_id": name, "reference": key.reference(name)} for name in names]
-    await session.execute(ledger.insert_ignoring(ORDERS), rows)
+
+
+async def _ids_of(session: AsyncSession, key: AccountKey, names: Sequence[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for part in _parts(names):
         query = select(SourceOrder.source_order_id, SourceOrder.id).where(
@@ -289,12 +269,17 @@ async def _apply(
     rules: Rules,
     now: datetime,
     parked: list[int],
+    via: Via,
 ) -> int:
     """Let new events move their orders; returns how many orders they speak of."""
     rows = await load_rows(session, {ids[_order_name(event)] for event in events})
     lines, notices = [], []
     for event in events:
         row = rows[ids[_order_name(event)]]
+        if event.event_at is not None and (row.source_at is None or event.event_at < row.source_at):
+            row.source_at = event.event_at
+        if via == "live":
+            row.priority = LIVE
         if not is_safe_source_id(row.source_order_id):
             if row.parked_at is None:
                 reason = "the order id has characters that no order id has; it is never put into a web address"
@@ -316,28 +301,6 @@ def _before_start(event: GlopalEvent, row: Row, rules: Rules) -> bool:
     """Whether this is history: what happened before the account's start is recorded and left alone."""
     old = rules.start_at is not None and event.event_at is not None and event.event_at < rules.start_at
     return old and row.landing == Landing.SEEN.value
-
-
-async def _move_cursor(session: AsyncSession, ledger: Ledger, key: AccountKey, move: CursorMove, now: datetime) -> bool:
-    fresh = {
-        "provider": key.provider,
-        "environment": key.environment,
-        "account": key.account,
-        "cursor": move.to,
-        "moved_at": now,
-        "fence": move.fence,
-        "full_page": move.full_page,
-    }
-    row = await session.get(FeedCursor, (key.provider, key.environment, key.account), with_for_update=True)
-    if row is None:
-        await session.execute(ledger.insert_ignoring(FeedCursor, [fresh]))
-        return True
-    if move.full_page:
-        row.full_page = min(row.full_page or move.full_page, move.full_page)
-    if row.cursor == move.to:
-        return False
-    row.cursor, row.moved_at, row.fence = move.to, now, move.fence
-    return True
 
 
 async def keep_bad_answer(

@@ -37,6 +37,8 @@ class Row:
     document_status: str | None
     landing: str
     store_state: str | None
+    source_at: datetime | None
+    priority: int
     due_at: datetime | None
     attempts: int
     deadline_at: datetime | None
@@ -45,6 +47,9 @@ class Row:
     parked_at: datetime | None
     parked_code: str | None
     parked_reason: str | None
+    parked_with: str | None
+    refused_since: datetime | None
+    rechecked_at: datetime | None
     cancel_wanted: str | None
     cancel_by: str | None
     closed_at: datetime | None

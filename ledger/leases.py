@@ -45,6 +45,12 @@ async def acquire_feed(ledger: Ledger, name: str) -> int | None:
         return row.fence
 
 
+async def feed_held_until(ledger: Ledger, name: str) -> datetime | None:
+    """Until when somebody holds the lease on a feed, if anybody does."""
+    async with ledger.read() as session:
+        return (await session.exec(select(FeedLease.until).where(FeedLease.name == name))).first()
+
+
 async def release_feed(ledger: Ledger, name: str) -> None:
     """Give the lease on a feed back."""
     async with ledger.write() as session:
@@ -66,26 +72,35 @@ async def check_feed(session: AsyncSession, ledger: Ledger, name: str, fence: in
         raise LeaseLost(f"the lease on feed {name} passed to another run; this one stops reading")
 
 
-async def count_due(ledger: Ledger, key: AccountKey) -> int:
-    """How many orders of the account are due and free."""
+async def count_due(ledger: Ledger, key: AccountKey) -> tuple[int, int]:
+    """How many orders of the account are due and free: live ones, and history that a backfill brought."""
     now = ledger.clock()
     async with ledger.read() as session:
-        query = select(func.count()).select_from(SourceOrder).where(*_due(key, now))
-        return int((await session.exec(query)).one())
+        history = col(SourceOrder.priority) > 0
+        query = select(history, func.count()).where(*_due(key, now)).group_by(history)
+        counts = {bool(is_history): int(number) for is_history, number in await session.exec(query)}
+    return counts.get(False, 0), counts.get(True, 0)
 
 
-def _due(key: AccountKey, now: datetime) -> tuple[ColumnElement[bool], ...]:
+def _due(key: AccountKey, now: datetime, *, live_only: bool = False) -> tuple[ColumnElement[bool], ...]:
     return (
         *account_filter(key),
+        *((SourceOrder.priority == 0,) if live_only else ()),
         col(SourceOrder.due_at) <= now,
         or_(col(SourceOrder.lease_until).is_(None), col(SourceOrder.lease_until) < now),
     )
 
 
 async def claim_due(
-    ledger: Ledger, key: AccountKey, *, limit: int, import_on: ImportOn, first_probe: timedelta
+    ledger: Ledger,
+    key: AccountKey,
+    *,
+    limit: int,
+    import_on: ImportOn,
+    first_probe: timedelta,
+    live_only: bool = False,
 ) -> list[Claimed]:
-    """Take up to ``limit`` due orders, oldest due first; each gets a new fencing number.
+    """Take up to ``limit`` due orders, live ones before history, oldest due first; each gets a new fencing number.
 
     An order whose earlier owner vanished between intent and outcome comes back in an unknown landing, to be looked
     into when its first probe is due.
@@ -96,8 +111,8 @@ async def claim_due(
     claimed: list[Claimed] = []
     async with ledger.write() as session:
         query = (
-            rows_where(*_due(key, now))
-            .order_by(ORDERS.c.due_at, ORDERS.c.id)
+            rows_where(*_due(key, now, live_only=live_only))
+            .order_by(ORDERS.c.priority, ORDERS.c.due_at, ORDERS.c.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
         )

@@ -43,13 +43,14 @@ async def parked_orders(ledger: Ledger, key: AccountKey, *, limit: int = 500) ->
         ]
 
 
-async def next_due(ledger: Ledger, key: AccountKey, within: timedelta) -> datetime | None:
+async def next_due(ledger: Ledger, key: AccountKey, within: timedelta, *, live_only: bool = False) -> datetime | None:
     """When the next free order of the account is due, if that is within ``within`` from now."""
     now = ledger.clock()
     async with ledger.read() as session:
         query = select(func.min(col(SourceOrder.due_at))).where(
             *account_filter(key),
             col(SourceOrder.due_at) <= now + within,
+            *((SourceOrder.priority == 0,) if live_only else ()),
             or_(col(SourceOrder.lease_until).is_(None), col(SourceOrder.lease_until) < now),
         )
         return (await session.exec(query)).one()
@@ -64,7 +65,7 @@ async def due_steps(
         query = (
             select(SourceOrder)
             .where(*account_filter(key), col(SourceOrder.settled_at).is_(None), col(SourceOrder.due_at) <= now)
-            .order_by(col(SourceOrder.due_at), col(SourceOrder.id))
+            .order_by(col(SourceOrder.priority), col(SourceOrder.due_at), col(SourceOrder.id))
             .limit(limit)
         )
         found: list[tuple[str, Step, datetime | None]] = []

@@ -104,13 +104,13 @@ def learn_status(row: AnyRow, told: SourceStatus, now: datetime, deadline: timed
 
 def unpark(row: AnyRow) -> None:
     """Take the parking mark off."""
-    row.parked_at = row.parked_code = row.parked_reason = None
+    row.parked_at = row.parked_code = row.parked_reason = row.parked_with = None
 
 
 def park(row: AnyRow, code: str, reason: str, now: datetime) -> None:
     """Mark a row as waiting for a person."""
     row.parked_at, row.parked_code, row.parked_reason = now, code, clean_text(reason)
-    row.settled_at = None
+    row.settled_at = row.reconciled_at = None
 
 
 def reschedule(row: AnyRow, import_on: ImportOn, now: datetime, due_at: datetime | None = None) -> Step | None:
@@ -131,9 +131,13 @@ def reschedule(row: AnyRow, import_on: ImportOn, now: datetime, due_at: datetime
     return step
 
 
-def move(row: AnyRow, landing: Landing, now: datetime) -> None:
+def move(row: AnyRow, landing: Landing, now: datetime, *, repair: bool = False) -> None:
     """Move a row's landing along the table of allowed moves, noting the times that reports need."""
-    row.landing = check_move(Landing(row.landing), landing).value
+    row.landing = check_move(Landing(row.landing), landing, repair=repair).value
+    row.reconciled_at = row.refused_since = row.rechecked_at = None
+    if row.parked_at is None:
+        # What it waited for before it was tried again by itself.
+        unpark(row)
     if landing in (Landing.HELD, Landing.INSERTED) and row.inserted_at is None:
         row.inserted_at = now
     if landing is Landing.ACCEPTED and row.accepted_at is None:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Table, bindparam, insert, update
+from sqlalchemy import Table, bindparam, func, insert, update
 from sqlalchemy import select as sa_select
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -38,6 +38,8 @@ from models.lifecycle import UNKNOWN, ImportOn, Landing, SourceStatus, Step
 from models.outcome import OutcomeKind
 from models.tables import Effect, OpenIntent, OrderRecord
 
+# Refusals that end by themselves once somebody mends the store; such orders are tried again without being asked to.
+RECHECKED = frozenset({"insert.unknown_sku", "insert.out_of_stock"})
 _INTENTS: Table = OpenIntent.__table__  # type: ignore[attr-defined]
 _DOCUMENTS: Table = OrderRecord.__table__  # type: ignore[attr-defined]
 _MAPPED = (
@@ -45,9 +47,11 @@ _MAPPED = (
     .where(
         _DOCUMENTS.c.order_id == bindparam("of_order"),
         _DOCUMENTS.c.sha256 == bindparam("of_sha"),
-        _DOCUMENTS.c.content_hash != bindparam("hash"),
+        # What was mapped by other rules is mapped again by those in force now, even where the result is the same.
+        (_DOCUMENTS.c.content_hash != bindparam("hash"))
+        | (func.coalesce(_DOCUMENTS.c.mapping, "") != bindparam("rules")),
     )
-    .values(canonical=bindparam("text"), content_hash=bindparam("hash"))
+    .values(canonical=bindparam("text"), content_hash=bindparam("hash"), mapping=bindparam("rules"))
 )
 
 
@@ -134,12 +138,13 @@ class After:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the ledger needs to know of an account to schedule its orders."""
+    """What the ledger needs to know of an account to schedule its orders. ``mapping`` is the mapping's hash."""
 
     import_on: ImportOn
     deadline: timedelta
     first_probe: timedelta
     start_at: datetime | None = None
+    mapping: str = ""
 
 
 async def begin(ledger: Ledger, ids: Sequence[int], step: Step, rules: Rules) -> list[Work]:
@@ -232,7 +237,7 @@ async def finish(ledger: Ledger, ends: Sequence[StepEnd], rules: Rules) -> list[
     async with ledger.write() as session:
         rows = await load_rows(session, [end.work.id for end in ends])
         ours = [end for end in ends if _still_ours(rows.get(end.work.id), end, ledger)]
-        documents = await _keep_documents(session, ledger, ours, now)
+        documents = await _keep_documents(session, ledger, ours, rules, now)
         for end in ends:
             row = rows.get(end.work.id)
             if row is None or not _still_ours(row, end, ledger):
@@ -240,8 +245,9 @@ async def finish(ledger: Ledger, ends: Sequence[StepEnd], rules: Rules) -> list[
                 continue
             if end.document is not None and end.document.canonical is not None:
                 row.document_id = documents[row.id, end.document.sha256]
-            lines += _apply(ledger, row, end, rules, now)
-            after = _after(row, end, rules, now)
+            told, parked_anew = _apply(ledger, row, end, rules, now)
+            lines += told
+            after = _after(row, end, rules, now, newly_parked=parked_anew)
             afters.append(after)
             if after.newly_parked:
                 notices.append(
@@ -260,8 +266,8 @@ def _still_ours(row: Row | None, end: StepEnd, ledger: Ledger) -> bool:
     return row is not None and _mine(row, ledger) and row.fence == end.work.fence
 
 
-def _apply(ledger: Ledger, row: Row, end: StepEnd, rules: Rules, now: datetime) -> list[dict[str, Any]]:
-    """Change one row as its step's end says; returns the lines of its story."""
+def _apply(ledger: Ledger, row: Row, end: StepEnd, rules: Rules, now: datetime) -> tuple[list[dict[str, Any]], bool]:
+    """Change one row as its step's end says; returns the lines of its story, and whether it waits for a person now."""
     lines: list[dict[str, Any]] = []
     changed = (SourceStatus(row.source_status), row.cancel_wanted) != (end.work.source_status, end.work.cancel_wanted)
     effect = is_effect(end.work.step)
@@ -292,12 +298,18 @@ def _apply(ledger: Ledger, row: Row, end: StepEnd, rules: Rules, now: datetime) 
     due_at = now + timedelta(seconds=end.due_in or 0.0) if waits else None
     following = reschedule(row, rules.import_on, now, due_at)
     parking = _parking(row, end, changed=changed and following is not None)
-    if parking is not None and (row.parked_code, row.parked_reason) != parking:
+    # One that was tried again by itself and refused for the same reason waits on, and nobody is told a second time.
+    again = parking is not None and (row.parked_code, row.parked_reason) == parking
+    if parking is not None and (row.parked_at is None or not again):
         code, reason = parking
-        lines.append(effect_line(row, phase="note", kind="park", detail=reason, now=now, owner=ledger.owner))
+        if not again:
+            lines.append(effect_line(row, phase="note", kind="park", detail=reason, now=now, owner=ledger.owner))
         park(row, code, reason, now)
+        row.parked_with = rules.mapping
+        if code in RECHECKED:
+            row.refused_since = row.refused_since or now
         reschedule(row, rules.import_on, now, due_at)
-    return lines
+    return lines, row.parked_at == now and not again
 
 
 def _parking(row: Row, end: StepEnd, *, changed: bool) -> tuple[str, str] | None:
@@ -322,7 +334,7 @@ def _land(row: Row, end: StepEnd, now: datetime) -> None:
 
 
 async def _keep_documents(
-    session: AsyncSession, ledger: Ledger, ends: Sequence[StepEnd], now: datetime
+    session: AsyncSession, ledger: Ledger, ends: Sequence[StepEnd], rules: Rules, now: datetime
 ) -> dict[tuple[int, str], int]:
     """Keep the new documents, the same bytes of an order once; returns their ids."""
     rows = [
@@ -333,6 +345,7 @@ async def _keep_documents(
             "raw": end.document.raw,
             "canonical": end.document.canonical,
             "content_hash": end.document.content_hash,
+            "mapping": rules.mapping,
         }
         for end in ends
         if end.document is not None
@@ -342,7 +355,13 @@ async def _keep_documents(
     await session.execute(ledger.insert_ignoring(_DOCUMENTS), rows)
     # The same bytes can be mapped later that could not be before: the mapping stands in the configuration.
     mapped = [
-        {"of_order": row["order_id"], "of_sha": row["sha256"], "text": row["canonical"], "hash": row["content_hash"]}
+        {
+            "of_order": row["order_id"],
+            "of_sha": row["sha256"],
+            "text": row["canonical"],
+            "hash": row["content_hash"],
+            "rules": rules.mapping,
+        }
         for row in rows
         if row["canonical"] is not None
     ]
@@ -354,7 +373,7 @@ async def _keep_documents(
     return {(order_id, sha): document_id for order_id, sha, document_id in await session.execute(query)}
 
 
-def _after(row: Row, end: StepEnd, rules: Rules, now: datetime) -> After:
+def _after(row: Row, end: StepEnd, rules: Rules, now: datetime, *, newly_parked: bool) -> After:
     step = step_of(row, rules.import_on)
     return After(
         id=end.work.id,
@@ -363,7 +382,7 @@ def _after(row: Row, end: StepEnd, rules: Rules, now: datetime) -> After:
         next_step=step,
         due_now=step is not None and row.due_at is not None and row.due_at <= now,
         parked_code=row.parked_code,
-        newly_parked=row.parked_at == now,
+        newly_parked=newly_parked,
         landing=Landing(row.landing),
     )
 

@@ -61,7 +61,7 @@ NO_STORE_ORDER = frozenset({Landing.SEEN, Landing.FETCHED})
 LIVE_STORE_ORDER = frozenset({Landing.HELD, Landing.INSERTED, Landing.ACCEPT_UNKNOWN, Landing.ACCEPTED})
 
 L = Landing
-# Every move that may be written. ACCEPTED is settled but not final: the provider may still cancel after it.
+# Every move that a step may write. ACCEPTED is settled but not final: the provider may still cancel after it.
 MOVES: dict[Landing, frozenset[Landing]] = {
     L.SEEN: frozenset({L.FETCHED, L.SOURCE_CANCEL_UNKNOWN, L.CANCELLED, L.HELD, L.INSERTED, L.ACCEPTED}),
     L.FETCHED: frozenset(
@@ -76,19 +76,28 @@ MOVES: dict[Landing, frozenset[Landing]] = {
     L.SOURCE_CANCEL_UNKNOWN: frozenset({L.SEEN, L.FETCHED, L.STORE_CANCELLED, L.CANCELLED}),
     L.CANCELLED: frozenset(),
 }
+# Moves that only a reconciliation may write, after it read all three sides: a store order that is gone is searched for,
+# an acceptance that the provider does not have is sent again, a live store order of a cancelled order is cancelled.
+REPAIR_MOVES: dict[Landing, frozenset[Landing]] = {
+    L.HELD: frozenset({L.INSERT_UNKNOWN}),
+    L.INSERTED: frozenset({L.INSERT_UNKNOWN}),
+    L.ACCEPTED: frozenset({L.INSERTED}),
+    L.CANCELLED: frozenset({L.INSERTED}),
+}
 
 
 class IllegalMove(AssertionError):
     """A write tried a move that the lifecycle does not allow. A bug of ours; nothing is written."""
 
 
-def check_move(old: Landing, new: Landing) -> Landing:
-    """``new``, when the table allows it (staying is always allowed).
+def check_move(old: Landing, new: Landing, *, repair: bool = False) -> Landing:
+    """``new``, when the table allows it (staying is always allowed); ``repair`` allows a reconciliation's moves, too.
 
     Raises:
         IllegalMove: it does not.
     """
-    if old != new and new not in MOVES[old]:
+    allowed = MOVES[old] | (REPAIR_MOVES.get(old, frozenset()) if repair else frozenset())
+    if old != new and new not in allowed:
         raise IllegalMove(f"{old.value} -> {new.value}")
     return new
 

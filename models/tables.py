@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Column, Index, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import Column, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from models.columns import ExactDecimal, UtcDateTime
@@ -26,8 +26,19 @@ class SourceOrder(SQLModel, table=True):
     __tablename__ = "source_order"
     __table_args__ = (
         UniqueConstraint("provider", "environment", "account", "source_order_id", name="uq_source_order"),
-        Index("ix_source_order_due", "provider", "environment", "account", "due_at"),
+        # Only what is due at all is in it, so that a poll does not walk past a history of settled orders.
+        Index(
+            "ix_source_order_due",
+            "provider",
+            "environment",
+            "account",
+            "priority",
+            "due_at",
+            sqlite_where=text("due_at IS NOT NULL"),
+            postgresql_where=text("due_at IS NOT NULL"),
+        ),
         Index("ix_source_order_open", "settled_at", "parked_at"),
+        Index("ix_source_order_source_at", "provider", "environment", "account", "source_at"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -42,6 +53,12 @@ class SourceOrder(SQLModel, table=True):
     landing: str = Field(default="seen", max_length=32, index=True)
     store_state: str | None = Field(default=None, max_length=16)
 
+    source_at: datetime | None = Field(default=None, sa_column=_when())
+    priority: int = Field(
+        default=0,
+        sa_column_kwargs={"server_default": "0"},
+        description="0 live, 1 history: taken once no live one is due",
+    )
     due_at: datetime | None = Field(default=None, sa_column=_when())
     attempts: int = Field(default=0)
     deadline_at: datetime | None = Field(default=None, sa_column=_when(index=True))
@@ -50,6 +67,9 @@ class SourceOrder(SQLModel, table=True):
     parked_at: datetime | None = Field(default=None, sa_column=_when())
     parked_code: str | None = Field(default=None, max_length=64)
     parked_reason: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    parked_with: str | None = Field(default=None, max_length=64, description="Hash of the mapping in force back then.")
+    refused_since: datetime | None = Field(default=None, sa_column=_when())
+    rechecked_at: datetime | None = Field(default=None, sa_column=_when())
     cancel_wanted: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     cancel_by: str | None = Field(default=None, max_length=8, description="policy or person")
     closed_at: datetime | None = Field(default=None, sa_column=_when())
@@ -92,6 +112,7 @@ class SourceEvent(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("provider", "environment", "account", "event_id", name="uq_source_event"),
         Index("ix_source_event_order", "order_id"),
+        Index("ix_source_event_at", "provider", "environment", "account", "event_at"),
     )
 
     id: int | None = Field(default=None, primary_key=True)
@@ -106,6 +127,12 @@ class SourceEvent(SQLModel, table=True):
     event_at: datetime | None = Field(default=None, sa_column=_when())
     recorded_at: datetime = Field(sa_column=_when(nullable=False))
     bucket: str = Field(max_length=16, description="applied, kept (no order status in it) or unreadable")
+    via: str = Field(
+        default="live",
+        max_length=16,
+        sa_column_kwargs={"server_default": "live"},
+        description="What found it first: live, backfill or reconcile",
+    )
     note: str = Field(default="", sa_column=Column(Text, nullable=False))
     raw: str = Field(sa_column=Column(Text, nullable=False))
 
@@ -123,6 +150,7 @@ class OrderRecord(SQLModel, table=True):
     raw: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     canonical: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     content_hash: str = Field(default="", max_length=64, description="Of the canonical order without its status.")
+    mapping: str | None = Field(default=None, max_length=64, description="Hash of the mapping that was in force.")
 
 
 class BadAnswer(SQLModel, table=True):
@@ -161,6 +189,11 @@ class FeedCursor(SQLModel, table=True):
         description="Length of the shortest page that another one followed; 0 while none did.",
     )
     end_seen_at: datetime | None = Field(default=None, sa_column=_when())
+    tail: str | None = Field(
+        default=None,
+        sa_column=Column(Text, nullable=True),
+        description="The last event ids that live polling passed, oldest first, one a line: where the overlap begins.",
+    )
 
 
 class FeedLease(SQLModel, table=True):
@@ -230,3 +263,117 @@ class Notice(SQLModel, table=True):
     reason: str = Field(sa_column=Column(Text, nullable=False))
     at: datetime = Field(sa_column=_when(nullable=False))
     told_at: datetime | None = Field(default=None, sa_column=_when())
+
+
+class Coverage(SQLModel, table=True):
+    """An interval of an account's feed of which every event is in the ledger, and what proved it.
+
+    Live polling has one row that grows. A row ``by`` feed_start is no interval: it is the moment at which the feed
+    began when it was read from its beginning, so that nobody waits for days that the provider no longer shows.
+    """
+
+    __tablename__ = "coverage"
+    __table_args__ = (Index("ix_coverage_span", "provider", "environment", "account", "start_at"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    provider: str = Field(max_length=16)
+    environment: str = Field(max_length=32)
+    account: str = Field(max_length=64)
+    start_at: datetime = Field(sa_column=_when(nullable=False))
+    end_at: datetime = Field(sa_column=_when(nullable=False))
+    by: str = Field(max_length=16, description="live, backfill, reconcile or feed_start")
+    run_id: int | None = Field(default=None)
+    events: int = Field(default=0)
+    pages: int = Field(default=0)
+    how: str = Field(sa_column=Column(Text, nullable=False))
+    proved_at: datetime = Field(sa_column=_when(nullable=False))
+
+
+class BackfillRun(SQLModel, table=True):
+    """One backfill that somebody asked for; the same one asked for again goes on with it until it is finished."""
+
+    __tablename__ = "backfill_run"
+    __table_args__ = (Index("ix_backfill_run_open", "provider", "environment", "account", "finished_at"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    provider: str = Field(max_length=16)
+    environment: str = Field(max_length=32)
+    account: str = Field(max_length=64)
+    start_at: datetime = Field(sa_column=_when(nullable=False))
+    end_at: datetime = Field(sa_column=_when(nullable=False))
+    mode: str = Field(max_length=16)
+    zone: str = Field(max_length=64)
+    started_at: datetime = Field(sa_column=_when(nullable=False))
+    finished_at: datetime | None = Field(default=None, sa_column=_when())
+    said: str = Field(default="", sa_column=Column(Text, nullable=False))
+
+
+class Reading(SQLModel, table=True):
+    """What provider and store said of an order when they were last read beside the ledger. No buyer in it."""
+
+    __tablename__ = "reading"
+    __table_args__ = (
+        UniqueConstraint("provider", "environment", "account", "source_order_id", name="uq_reading"),
+        Index("ix_reading_order", "order_id"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    provider: str = Field(max_length=16)
+    environment: str = Field(max_length=32)
+    account: str = Field(max_length=64)
+    source_order_id: str = Field(max_length=255)
+    order_id: int | None = Field(default=None, description="None while the ledger has no such order.")
+    first_event_at: datetime | None = Field(default=None, sa_column=_when())
+    read_at: datetime = Field(sa_column=_when(nullable=False))
+    agrees: bool
+    source_read: bool
+    source_found: bool = Field(default=False)
+    source_status: str = Field(default="", max_length=64)
+    source_currency: str = Field(default="", max_length=16)
+    source_total: Decimal | None = Field(default=None, sa_column=_exact())
+    source_base_currency: str = Field(default="", max_length=16)
+    source_base_total: Decimal | None = Field(default=None, sa_column=_exact())
+    source_external_id: str = Field(default="", max_length=255)
+    source_external_number: str = Field(default="", max_length=255)
+    source_content_hash: str = Field(default="", max_length=64)
+    source_problem: str = Field(default="", sa_column=Column(Text, nullable=False))
+    store_read: bool
+    store_found: bool = Field(default=False)
+    store_several: bool = Field(default=False)
+    store_order_id: str = Field(default="", max_length=255)
+    store_order_number: str = Field(default="", max_length=255)
+    store_state: str = Field(default="", max_length=16)
+    store_currency: str = Field(default="", max_length=16)
+    store_total: Decimal | None = Field(default=None, sa_column=_exact())
+    store_problem: str = Field(default="", sa_column=Column(Text, nullable=False))
+
+
+class FindingRow(SQLModel, table=True):
+    """One difference between the sides of an order, open until a later run finds it mended."""
+
+    __tablename__ = "finding"
+    __table_args__ = (
+        Index(
+            "uq_finding_open",
+            "provider",
+            "environment",
+            "account",
+            "source_order_id",
+            "mismatch",
+            unique=True,
+            sqlite_where=text("closed_at IS NULL"),
+            postgresql_where=text("closed_at IS NULL"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    provider: str = Field(max_length=16)
+    environment: str = Field(max_length=32)
+    account: str = Field(max_length=64)
+    source_order_id: str = Field(max_length=255)
+    mismatch: str = Field(max_length=32)
+    explanation: str = Field(sa_column=Column(Text, nullable=False))
+    action: str = Field(sa_column=Column(Text, nullable=False))
+    found_at: datetime = Field(sa_column=_when(nullable=False))
+    seen_at: datetime = Field(sa_column=_when(nullable=False))
+    closed_at: datetime | None = Field(default=None, sa_column=_when())

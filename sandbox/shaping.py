@@ -16,9 +16,14 @@ _DEFAULT_MISSING = {
 
 
 def with_unknown_fields(document: Json) -> Json:
-    """Put keys that no contract knows into every object of the document."""
+    """Put keys that no contract knows into every object of the document.
+
+    An options table is left as it is: its keys are what the buyer chose, so another key would be another order.
+    """
     if isinstance(document, dict):
-        grown: dict[str, Any] = {key: with_unknown_fields(value) for key, value in document.items()}
+        grown: dict[str, Any] = {
+            key: value if key == "options" else with_unknown_fields(value) for key, value in document.items()
+        }
         grown["x_added_later"] = {"since": "9.9.9", "values": [1, None, "ü"]}
         return grown
     if isinstance(document, list):

@@ -7,7 +7,7 @@ or in any other; everything before COMMIT is certain not to have happened when i
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import Row, insert, select, update
@@ -63,6 +63,20 @@ class EmbeddedStoreAdapter:
             return Done(_store_order(row) if row is not None and row.reference == reference else None)
 
         return await self._run(work)
+
+    async def find_many(self, references: Sequence[Reference]) -> dict[Reference, Outcome[StoreOrder | None]]:
+        """All of them in one query; a failure concerns each of them."""
+
+        async def work(connection: AsyncConnection) -> Outcome[dict[Reference, StoreOrder]]:
+            rows = await connection.execute(select(*_SUMMARY).where(ORDERS.c.reference.in_(references)))
+            return Done({row.reference: _store_order(row) for row in rows})
+
+        found = await self._run(work)
+        if not isinstance(found, Done):
+            # One row that cannot be read must not hide the others.
+            alone = isinstance(found, Refused) and len(references) > 1
+            return {reference: await self.find(reference) if alone else found for reference in references}
+        return {reference: Done(found.value.get(reference)) for reference in references}
 
     async def create(self, order: OrderDocument, *, hold: bool) -> Outcome[StoreOrder]:
         """Insert the order with its lines in one transaction, ``held`` or ``open``.

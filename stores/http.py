@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -86,6 +86,11 @@ class HttpStoreAdapter:
             return self._say.twice(reference, orders) if orders else Done(None)
 
         return await self._get("/orders", {"reference": reference}, parse)
+
+    async def find_many(self, references: Sequence[Reference]) -> dict[Reference, Outcome[StoreOrder | None]]:
+        """One call for each: the contract of the endpoint looks up one reference at a time."""
+        found = await asyncio.gather(*(self.find(reference) for reference in references))
+        return dict(zip(references, found, strict=True))
 
     async def create(self, order: OrderDocument, *, hold: bool) -> Outcome[StoreOrder]:
         """Send the order once, with our reference as idempotency key."""

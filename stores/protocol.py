@@ -7,6 +7,7 @@ asked for, because some platforms ignore filters they do not know and answer wit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -51,6 +52,10 @@ class Store(Protocol):
 
         More than one order with the reference is ``Refused(CONFLICT)``: a person must look.
         """
+        ...
+
+    async def find_many(self, references: Sequence[Reference]) -> dict[Reference, Outcome[StoreOrder | None]]:
+        """``find`` for many references, in as few calls as the store allows; an answer for each of them."""
         ...
 
     async def create(self, order: OrderDocument, *, hold: bool) -> Outcome[StoreOrder]:

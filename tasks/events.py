@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from prefect import task
 
 from clients.glopal import RawPage
-from ledger.events import Cursor, CursorMove, Recorded, confirm_end, overlap_anchor, read_place, record_page
+from ledger.coverage import extend_live, note_feed_start, time_of_event
+from ledger.cursor import Cursor, CursorMove, confirm_end, overlap_anchor, read_place
+from ledger.events import Recorded, record_page
 from ledger.leases import acquire_feed, release_feed
 from models.glopal import UnreadableEvent
 from models.outcome import Done, Failure, NotYet, RefusalCode, Refused, error_for
 from tasks.batch import TASK_OPTIONS
 from tasks.runtime import Runtime, current
+from tasks.walk import MARGIN, provider_now, times_of
 
 # The page size that Glopal's pages print; taken for a full page only while no page was seen that another one followed.
 ASSUMED_PAGE = 20
@@ -77,6 +80,8 @@ async def pull(runtime: Runtime) -> Pulled:
 
 
 async def _pull(runtime: Runtime, lease: str, fence: int) -> Pulled:
+    # Taken before anything is read: what is published meanwhile is no part of what this poll completes.
+    until = provider_now(runtime) - MARGIN
     known = await read_place(runtime.ledger, runtime.key)
     start = cursor = known.at
     if cursor is not None and runtime.account.overlap:
@@ -85,6 +90,7 @@ async def _pull(runtime: Runtime, lease: str, fence: int) -> Pulled:
     # Only once the old cursor was met again may it move: pages of the overlap lie behind it.
     passed = cursor is None or start == cursor
     after, met, length = start, {start}, 0
+    first: datetime | None = None
     while pulled.pages < MOST_PAGES:
         outcome = await runtime.client.events(after)
         if not isinstance(outcome, Done):
@@ -101,7 +107,10 @@ async def _pull(runtime: Runtime, lease: str, fence: int) -> Pulled:
         page = outcome.value.page
         if not page.events:
             await confirm_end(runtime.ledger, runtime.key)
+            await _complete(runtime, pulled, Completed(known.at, first, until), lease, fence)
             break
+        if after is None:
+            first = min(times_of(page.events), default=None)
         ids = {entry.event_id for entry in page.events}
         passed = passed or cursor in ids
         move = CursorMove(page.cursor, lease, fence, length) if passed and page.cursor else None
@@ -112,10 +121,38 @@ async def _pull(runtime: Runtime, lease: str, fence: int) -> Pulled:
             break
         length = len(page.events)
         if _at_known_end(runtime, outcome.value, recorded, known):
+            await _complete(runtime, pulled, Completed(known.at, first, until), lease, fence)
             break
         met.add(page.cursor)
         after = page.cursor
     return pulled
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a poll that came to the feed's end completes: from its first event or from the old cursor, to ``until``."""
+
+    cursor: str | None
+    first: datetime | None
+    until: datetime
+
+
+async def _complete(runtime: Runtime, pulled: Pulled, done: Completed, lease: str, fence: int) -> None:
+    """Prolong what live polling proves: the feed was read to its end from where the poll before had stopped."""
+    if done.first is not None:
+        await note_feed_start(runtime.ledger, runtime.key, done.first)
+    since = done.first
+    if since is None and done.cursor is not None:
+        since = await time_of_event(runtime.ledger, runtime.key, done.cursor)
+    await extend_live(
+        runtime.ledger,
+        runtime.key,
+        until=done.until,
+        since=since,
+        anew=pulled.cursor_reset,
+        lease=lease,
+        fence=fence,
+    )
 
 
 def _cursor_rejected(outcome: Failure, after: str | None) -> bool:

@@ -104,7 +104,7 @@ async def _read(runtime: Runtime, work: Work, got: RawOrder) -> StepEnd:
 
 async def _mapped(runtime: Runtime, work: Work, got: RawOrder, order: OrderDocument, told: SourceStatus) -> StepEnd:
     canonical = order.to_json()
-    content = hashlib.sha256(order.model_dump_json(exclude=set(NOT_IN_STORE)).encode()).hexdigest()
+    content = content_of(order)
     changed = None
     if work.store_order_id is not None and work.document_id is not None:
         before = await content_hash(runtime, work.document_id)
@@ -130,6 +130,11 @@ async def _mapped(runtime: Runtime, work: Work, got: RawOrder, order: OrderDocum
             "base_total": order.base.total,
         },
     )
+
+
+def content_of(order: OrderDocument) -> str:
+    """The hash of all that concerns the store order; its status is no part of the document."""
+    return hashlib.sha256(order.model_dump_json(exclude=NOT_IN_STORE).encode()).hexdigest()
 
 
 async def content_hash(runtime: Runtime, document_id: int) -> str:

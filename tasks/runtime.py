@@ -7,6 +7,8 @@ the runtime through a context variable, which Prefect's awaited tasks inherit fr
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import logging
 import random
 from collections.abc import AsyncIterator, Callable
@@ -30,6 +32,7 @@ from ledger.migrate import current_version, migrate, newest_version
 from ledger.recorder import Recorder
 from ledger.steps import Rules
 from models.backoff import backoff
+from models.document import OrderDocument
 from models.ids import AccountKey
 from models.lifecycle import ImportOn
 from models.outcome import BadDocument, ConfigurationError, RefusalCode, Refused
@@ -37,6 +40,7 @@ from models.settings import GlopalAccount, Secret, Settings
 from models.time import utc_now
 from stores.protocol import Store
 from stores.registry import open_store
+from tasks.held import Held
 
 logger = logging.getLogger("crossdock")
 # Measured knee of throughput on one process: more in flight only adds memory.
@@ -45,6 +49,7 @@ IN_FLIGHT = 16
 DOWN_AFTER = 20
 
 
+_SHAPE = json.dumps(OrderDocument.model_json_schema(), sort_keys=True)
 NAMES_NO_ORDER = frozenset({RefusalCode.CREDENTIALS, RefusalCode.OTHER, RefusalCode.BAD_ANSWER, RefusalCode.NOT_FOUND})
 # So many such refusals in a row are about the side and not about these orders.
 STRANGE_ENOUGH = 3
@@ -107,6 +112,7 @@ class Runtime:
     documents: DocumentReader
     provider_side: Side = field(default_factory=lambda: Side("provider"))
     store_side: Side = field(default_factory=lambda: Side("store"))
+    held: Held = field(default_factory=Held)
     random: Callable[[], float] = random.random
 
     def sides(self) -> list[tuple[Side, str]]:
@@ -156,7 +162,17 @@ def rules_of(account: GlopalAccount, import_on: ImportOn | None = None) -> Rules
         deadline=timedelta(hours=account.policy.deadline_hours),
         first_probe=timedelta(seconds=account.policy.probe_delays[0]),
         start_at=account.start_at,
+        mapping=mapping_hash(account),
     )
+
+
+def mapping_hash(account: GlopalAccount) -> str:
+    """Of all that decides how a document is read: the mapping, the base currency, the shape of the canonical order.
+
+    When it changes, documents that could not be read get another chance, and hashes of before are not compared.
+    """
+    parts = [account.mapping.model_dump_json(), account.base_currency, _SHAPE]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 async def secret_of(secret: Secret, where: str) -> SecretStr:

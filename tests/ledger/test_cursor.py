@@ -10,8 +10,10 @@ import pytest
 from sqlalchemy import text
 
 from clients.glopal import RawPage
+from clients.transport import ServerClock
 from ledger import Ledger, LedgerUnavailable
-from ledger.events import CursorMove, read_cursor, record_page
+from ledger.cursor import CursorMove, read_cursor
+from ledger.events import record_page
 from ledger.leases import acquire_feed
 from ledger.queries import event_buckets
 from models.glopal import EventPage, GlopalEvent, UnreadableEvent
@@ -106,6 +108,7 @@ class Feed:
         self.size = size
         self.asked: list[str | None] = []
         self.fail_after = 100
+        self.server_clock = ServerClock(None)
 
     async def events(self, after: str | None) -> Any:
         """One page after an event, or the refusal of a cursor that left the feed."""

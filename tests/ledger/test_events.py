@@ -12,7 +12,8 @@ from sqlalchemy import text
 from sqlmodel import col, select
 
 from ledger import Ledger
-from ledger.events import Recorded, keep_bad_answer, overlap_anchor, record_page
+from ledger.cursor import overlap_anchor
+from ledger.events import Recorded, keep_bad_answer, record_page
 from ledger.queries import event_buckets, known_events
 from models.glopal import GlopalEvent, UnreadableEvent
 from models.ids import AccountKey

@@ -73,7 +73,7 @@ async def test_claims_take_the_oldest_first_and_no_more_than_asked(ledger: Ledge
 
     assert [claimed.source_order_id for claimed in first] == ["1-3", "1-1"]
     assert [(claimed.step, claimed.fence) for claimed in first] == [(Step.FETCH, 1)] * 2
-    assert await count_due(ledger, ACCOUNT) == 1
+    assert await count_due(ledger, ACCOUNT) == (1, 0)
 
 
 async def test_claims_are_by_account(ledger: Ledger) -> None:
@@ -82,7 +82,7 @@ async def test_claims_are_by_account(ledger: Ledger) -> None:
     other = await claim_due(ledger, new_account(), limit=9, import_on="ready", first_probe=RULES.first_probe)
 
     assert other == []
-    assert await count_due(ledger, new_account()) == 0
+    assert await count_due(ledger, new_account()) == (0, 0)
 
 
 async def test_expired_leases_are_taken_over(ledger: Ledger, other_ledger: Ledger, clock: VirtualClock) -> None:

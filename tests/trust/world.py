@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import func, update
 from sqlmodel import col, select
@@ -25,12 +25,22 @@ from ledger import Ledger, LedgerUnavailable
 from ledger.decisions import Decision, decide
 from ledger.policy import count_open
 from ledger.queries import event_buckets
+from models.glopal import GlopalMapping
 from models.ids import AccountKey
 from models.lifecycle import ImportOn
-from models.settings import GlopalAccount, HttpStore, LedgerSettings, Limits, Policy, Secret, Settings
+from models.settings import (
+    GlopalAccount,
+    GlopalEndpoints,
+    HttpStore,
+    LedgerSettings,
+    Limits,
+    Policy,
+    Secret,
+    Settings,
+)
 from models.tables import FeedCursor, SourceOrder
 from sandbox.running import GLOPAL_KEY, STORE_TOKEN, RunningSandbox
-from tasks.runtime import Runtime, open_runtime, rules_of
+from tasks.runtime import open_runtime, rules_of
 from tests.support import VirtualClock
 from tests.trust.edges import Edges, Killed, last_breath
 from tests.trust.evidence import Evidence, count, gather
@@ -47,6 +57,7 @@ HOLD = 0.7
 """Seconds for which a simulated time-out keeps a call; longer than ``Options.timeout``."""
 # The clock's start must lie before any deadline that a test waits for, and says nothing about the sandbox's time.
 _owners = itertools.count(1)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -67,8 +78,13 @@ class Options:
     max_cancels_per_hour: int = 50
     probe_delays: tuple[float, ...] = (5.0, 30.0, 120.0)
     backoff: tuple[float, float] = (10.0, 60.0)
+    # Off: most tests want a parked order to stay where it is.
+    recheck_refused: float = 0.0
     glopal_key: str = KEY_ENV
     store_token: str = TOKEN_ENV
+    before_param: str = "before_event_id"
+    start_at: datetime | None = None
+    mapping: GlopalMapping = field(default_factory=GlopalMapping)
 
 
 @dataclass
@@ -109,6 +125,7 @@ class World:
             backoff_first=given.backoff[0],
             backoff_longest=given.backoff[1],
             task_retry_delays=[],
+            recheck_refused=given.recheck_refused,
         )
         account = GlopalAccount(
             store_id=self.sandbox.store_id,
@@ -120,6 +137,9 @@ class World:
             page_size=given.page_size,
             overlap=given.overlap,
             cancel_confirmed=given.cancel_confirmed,
+            start_at=given.start_at,
+            endpoints=GlopalEndpoints(before_param=given.before_param),
+            mapping=given.mapping,
             limits=limits,
             policy=policy,
         )
@@ -160,16 +180,15 @@ class World:
             before |= asyncio.all_tasks()
             if edges is not None:
                 edges.attach(runtime)
-            report = await self._run(runtime, edges, before, limit, linger)
+            report = await self.mortal(poll(runtime, limit, call=directly, linger=linger), edges, before)
         if report is not None:
             self._heard(report)
         return report
 
-    async def _run(
-        self, runtime: Runtime, edges: Edges | None, before: set[asyncio.Task[Any]], limit: int | None, linger: float
-    ) -> RunReport | None:
+    async def mortal(self, work: Awaitable[T], edges: Edges | None, before: set[asyncio.Task[Any]]) -> T | None:
+        """The work of a process that may be killed at one of its edges; None when it was."""
         try:
-            return await poll(runtime, limit, call=directly, linger=linger)
+            return await work
         except Killed:
             assert edges is not None
             TALLY.kills += 1

@@ -1,0 +1,217 @@
+"""Reconcile: read provider, ledger and store afresh, compare them, mend what is safe, certify what was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
+from prefect.client.schemas.objects import State, StateType
+from prefect.runtime import flow_run
+from pydantic import Field
+
+from flows.backfill_report import say
+from flows.glopal import tell_news
+from flows.range_form import Range, When, Zone, names_of, read_range
+from flows.reconcile_orders import STUCK_AFTER_HOURS, Compared, compare_span
+from flows.report import cell, name_run
+from flows.settle import LINGER, Call, through_prefect
+from models.outcome import ConfigurationError
+from models.ranges import BadRange, day_of, windows, zone_of
+from models.settings import Settings
+from models.time import utc_now
+from reports.certificate import Certificate
+from reports.gather import certificate_of
+from reports.markdown import summary
+from tasks.runtime import Runtime, open_runtime
+
+MOST_ROWS = 500
+
+
+@dataclass
+class Reconciled:
+    """What one account's reconciliation came to."""
+
+    account: str
+    compared: Compared = field(default_factory=Compared)
+    certificate: Certificate | None = None
+    stopped: list[str] = field(default_factory=list)
+    refused: str = ""
+    repair: bool = True
+
+    @property
+    def open_findings(self) -> int:
+        """Findings that are open now, those of parked orders not counted."""
+        return self.certificate.standing.findings if self.certificate is not None else 0
+
+    @property
+    def state(self) -> tuple[StateType, str]:
+        """The kind and name of the end. One that left anything open or unread is never green."""
+        done = self.compared
+        if self.refused:
+            return StateType.FAILED, "Refused"
+        if self.stopped or done.problems or done.unread:
+            return StateType.FAILED, "Not all read"
+        if done.parked or done.tally.parked:
+            return StateType.FAILED, "Parked some"
+        if self.open_findings:
+            return StateType.FAILED, "Differences"
+        if done.tally.unfinished or done.moved:
+            return StateType.FAILED, "Unfinished"
+        if self.certificate is None or not self.certificate.standing.complete:
+            return StateType.FAILED, "Not all proven"
+        return StateType.COMPLETED, "Agreed"
+
+    def __str__(self) -> str:
+        if self.refused:
+            return self.refused
+        done = self.compared
+        words = [
+            (done.orders, "order(s) compared"),
+            (done.new_events, "event(s) missing in the ledger"),
+            (len(done.restored), "order(s) missing in the ledger"),
+            (len(done.opened), "new finding(s)"),
+            (len(done.repaired) - len(done.parked), "repaired"),
+            (len(done.parked), "parked"),
+            (done.closed, "finding(s) closed"),
+            (self.open_findings, "difference(s) open"),
+            (done.unread, "not read"),
+        ]
+        return ", ".join(counted(number, word) for number, word in words if number > 0) or "nothing to compare"
+
+
+def counted(number: int, words: str) -> str:
+    """A number and what it counts, in the singular for one."""
+    return f"{number} {words.replace('(s)', '' if number == 1 else 's')}"
+
+
+@flow(name="reconcile", flow_run_name="reconcile", validate_parameters=True, persist_result=False)
+async def reconcile(
+    start: When | None = None,
+    end: When | None = None,
+    days: Annotated[int, Field(ge=1, le=3660)] = 7,
+    zone: Zone = "UTC",
+    accounts: list[str] | None = None,
+    repair: bool = True,
+    stuck_after_hours: Annotated[float, Field(gt=0, le=8784)] = STUCK_AFTER_HOURS,
+) -> State[dict[str, Any]]:
+    """Compare the provider, the ledger and the store order by order, each read afresh, and certify the range.
+
+    Args:
+        start: First day of the range, or its first moment. Empty: as many whole days back as the next field says.
+        end: The day after the last one, or the moment at which the range ends. Empty: the beginning of today, or now
+            when a start is given.
+        days: How many whole days back, where no start is given.
+        zone: Time zone in which days and times without an offset are read, e.g. Europe/Berlin.
+        accounts: Names of accounts in crossdock.toml, e.g. main. Empty: all of them.
+        repair: Mend what is safe to mend (accept again, cancel the store order of a cancelled order, insert what is
+            missing), and park what needs a person. Off: only report.
+        stuck_after_hours: An order that is under way for longer than this is a finding.
+    """
+    settings = Settings()
+    try:
+        chosen = names_of(settings, accounts or [])
+        wanted = range_of(start, end, zone, days)
+    except (BadRange, ConfigurationError) as error:
+        return final_state([Reconciled("", refused=str(error))])
+    await say(f"from {wanted.span.start:%Y-%m-%d %H:%M:%S} UTC to {wanted.span.end:%Y-%m-%d %H:%M:%S} UTC")
+    done = []
+    for name in chosen:
+        async with open_runtime(settings, name) as runtime:
+            done.append(await run_reconcile(runtime, wanted, repair=repair, stuck_after_hours=stuck_after_hours))
+    return final_state(done)
+
+
+def range_of(start: When | None, end: When | None, zone: str, days: int) -> Range:
+    """The range that is meant: the given one, or the last whole days of the zone.
+
+    Raises:
+        BadRange: it cannot be meant.
+    """
+    now = utc_now()
+    if start is None:
+        place = zone_of(zone)
+        today = day_of(now, place)
+        end = end or today
+        last = end if not hasattr(end, "hour") else day_of(read_range(date(2000, 1, 2), end, zone, now).span.end, place)
+        start = last - timedelta(days=days)
+    return read_range(start, end, zone, now)
+
+
+async def run_reconcile(
+    runtime: Runtime,
+    wanted: Range,
+    *,
+    repair: bool,
+    stuck_after_hours: float = STUCK_AFTER_HOURS,
+    call: Call = through_prefect,
+    linger: float = LINGER,
+) -> Reconciled:
+    """Reconcile one account's range and publish its certificate."""
+    done = Reconciled(runtime.name, repair=repair)
+    done.compared = await compare_span(
+        runtime,
+        wanted.span,
+        repair=repair,
+        call=call,
+        linger=linger,
+        days=windows(wanted.span, wanted.zone),
+        stuck_after_hours=stuck_after_hours,
+    )
+    done.stopped = [side.stopped for side, _ in runtime.sides() if side.stopped]
+    done.certificate = await certificate_of(
+        runtime.ledger, runtime.key, account=runtime.name, span=wanted.span, zone=wanted.zone
+    )
+    await tell_news(runtime)
+    await publish(done)
+    return done
+
+
+async def publish(done: Reconciled) -> None:
+    """The certificate and the table of findings."""
+    if flow_run.id is None or done.certificate is None:
+        return
+    name = done.state[1]
+    await say(f"{done.account}: {name}: {done}")
+    trouble = [*done.stopped, *done.compared.problems, *dict.fromkeys(done.compared.tally.problems)]
+    text = summary(done.certificate)
+    if trouble:
+        text = "\n".join(["## What went wrong", "", *(f"- {cell(entry)}" for entry in trouble[:50]), "", text])
+    await acreate_markdown_artifact(
+        markdown=text, key=f"certificate-{done.account}", description=f"{name}: {done}"[:200]
+    )
+    await acreate_table_artifact(
+        table=rows_of(done.certificate), key=f"findings-{done.account}", description=f"{name}: {done}"[:200]
+    )
+    await name_run(f"{done.account}: {done}")
+
+
+def rows_of(certificate: Certificate) -> list[dict[str, Any]]:
+    """The open findings first, then those that were found mended."""
+    listed = sorted(certificate.findings, key=lambda finding: (finding.closed_at is not None, finding.since))
+    rows: list[dict[str, Any]] = [
+        {
+            "order": finding.order,
+            "finding": finding.mismatch.replace("_", " "),
+            "state": "open" if finding.closed_at is None else f"closed {finding.closed_at:%m-%d %H:%M}",
+            "since (UTC)": f"{finding.since:%m-%d %H:%M}",
+            "what is done": finding.action,
+            "what is different": finding.explanation,
+        }
+        for finding in listed[:MOST_ROWS]
+    ]
+    if len(listed) > MOST_ROWS:
+        rows.append({"order": f"and {len(listed) - MOST_ROWS} more", "finding": "see crossdock report"})
+    return rows or [{"order": "none", "finding": "all sides agree"}]
+
+
+def final_state(done: list[Reconciled]) -> State[dict[str, Any]]:
+    """The run's end: the worst of its accounts'."""
+    order = ["Refused", "Not all read", "Parked some", "Differences", "Unfinished", "Not all proven", "Agreed"]
+    worst = min(done, key=lambda one: order.index(one.state[1]))
+    kind, name = worst.state
+    said = [f"{one.account}: {one}" if one.account else str(one) for one in done]
+    said += [text for one in done for text in [*one.stopped, *one.compared.problems]]
+    return State(type=kind, name=name, message="; ".join(said))

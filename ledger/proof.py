@@ -1,0 +1,152 @@
+"""What a certificate is made of, read from the ledger some orders at a time: never all of a long range in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, func, or_
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from ledger.cursor import events_of
+from ledger.engine import Ledger
+from ledger.hot import ORDERS, fetch_rows, rows_where
+from ledger.readings import sides_of
+from ledger.reconcile import ledger_side
+from ledger.rows import account_filter
+from models.glopal import ORDER_EVENTS
+from models.ids import AccountKey
+from models.ranges import Span
+from models.sides import LedgerSide, SourceSide, StoreSide
+from models.tables import FindingRow, Reading, SourceEvent, SourceOrder
+
+AT_ONCE = 1000
+_READY = [name for name, status in ORDER_EVENTS.items() if status == "READY"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProofOf:
+    """One order's line in a certificate; see ``reports.facts.OrderFact``."""
+
+    order: str
+    first_event_at: datetime
+    source: SourceSide | None
+    ledger: LedgerSide | None
+    store: StoreSide | None
+    read_at: datetime | None
+    ready_at: datetime | None
+    accepted_at: datetime | None
+
+
+async def proof_rows(ledger: Ledger, key: AccountKey, span: Span) -> AsyncIterator[ProofOf]:
+    """Every order that was first heard of in ``span``, also those that only a reconciliation knows."""
+    last = 0
+    while True:
+        async with ledger.read() as session:
+            query = rows_where(*account_filter(key), ORDERS.c.id > last, _first_in(span))
+            rows = await fetch_rows(session, query.order_by(ORDERS.c.id).limit(AT_ONCE))
+            ids = [row.id for row in rows]
+            readings = await _readings(session, key, [row.source_order_id for row in rows])
+            ready = await _ready(session, key, ids)
+        now = ledger.clock()
+        for row in rows:
+            reading = readings.get(row.source_order_id)
+            source, store = sides_of(reading) if reading is not None else (None, None)
+            yield ProofOf(
+                order=row.source_order_id,
+                first_event_at=row.source_at or row.first_seen_at,
+                source=source,
+                ledger=ledger_side(row, "", open_intent=False, now=now),
+                store=store,
+                read_at=reading.read_at if reading is not None else None,
+                ready_at=ready.get(row.id),
+                accepted_at=row.accepted_at,
+            )
+        if len(rows) < AT_ONCE:
+            break
+        last = rows[-1].id
+    async for line in _only_read(ledger, key, span):
+        yield line
+
+
+def _first_in(span: Span) -> ColumnElement[bool]:
+    at, seen = ORDERS.c.source_at, ORDERS.c.first_seen_at
+    return or_(and_(at >= span.start, at < span.end), and_(at.is_(None), seen >= span.start, seen < span.end))
+
+
+async def _readings(session: AsyncSession, key: AccountKey, names: Sequence[str]) -> dict[str, Reading]:
+    query = select(Reading).where(
+        Reading.provider == key.provider,
+        Reading.environment == key.environment,
+        Reading.account == key.account,
+        col(Reading.source_order_id).in_(names),
+    )
+    return {row.source_order_id: row for row in await session.exec(query)}
+
+
+async def _ready(session: AsyncSession, key: AccountKey, ids: Sequence[int]) -> dict[int, datetime]:
+    """When the provider said that each order is paid, by its own event."""
+    query = (
+        select(SourceEvent.order_id, func.min(col(SourceEvent.event_at)))
+        .where(*events_of(key), col(SourceEvent.order_id).in_(ids), col(SourceEvent.event_name).in_(_READY))
+        .group_by(col(SourceEvent.order_id))
+    )
+    return {order_id: at for order_id, at in await session.exec(query) if order_id is not None and at is not None}
+
+
+async def _only_read(ledger: Ledger, key: AccountKey, span: Span) -> AsyncIterator[ProofOf]:
+    """Orders that the provider's feed spoke of and the ledger still lacks."""
+    async with ledger.read() as session:
+        there = select(SourceOrder.source_order_id).where(*account_filter(key))
+        query = (
+            select(Reading)
+            .where(
+                Reading.provider == key.provider,
+                Reading.environment == key.environment,
+                Reading.account == key.account,
+                col(Reading.first_event_at) >= span.start,
+                col(Reading.first_event_at) < span.end,
+                col(Reading.source_order_id).not_in(there),
+            )
+            .order_by(col(Reading.id))
+        )
+        rows = list(await session.exec(query))
+    for row in rows:
+        source, store = sides_of(row)
+        yield ProofOf(
+            row.source_order_id, row.first_event_at or row.read_at, source, None, store, row.read_at, None, None
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A finding as it is kept."""
+
+    order: str
+    mismatch: str
+    explanation: str
+    action: str
+    found_at: datetime
+    closed_at: datetime | None
+
+
+async def findings(ledger: Ledger, key: AccountKey, *, since: datetime, limit: int = 20_000) -> list[Noted]:
+    """Findings that are open, or that were closed after ``since``; the oldest first."""
+    async with ledger.read() as session:
+        query = (
+            select(FindingRow)
+            .where(
+                FindingRow.provider == key.provider,
+                FindingRow.environment == key.environment,
+                FindingRow.account == key.account,
+                or_(col(FindingRow.closed_at).is_(None), col(FindingRow.closed_at) >= since),
+            )
+            .order_by(col(FindingRow.found_at), col(FindingRow.id))
+            .limit(limit)
+        )
+        return [
+            Noted(row.source_order_id, row.mismatch, row.explanation, row.action, row.found_at, row.closed_at)
+            for row in await session.exec(query)
+        ]

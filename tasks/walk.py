@@ -1,0 +1,353 @@
+"""Walk the part of a provider's feed that covers an interval of time, and say whether it was the whole of it.
+
+Glopal's feed has a cursor and no dates, and its events stand only roughly in order of time. So a walk begins at a
+recorded event well before the interval, makes sure by the page before it that this event stands where its time says,
+and ends with a page that lies well after the interval. Where the ledger knows no event before the interval, or one
+after it is nearer, the walk goes backwards from there. Calls are proportional to the interval, not to the history.
+
+Nothing younger than ``MARGIN`` is called complete: an event can be published some minutes late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ledger.coverage import nearest_event
+from models.glopal import GlopalEvent, UnreadableEvent
+from models.outcome import Done, EffectFailed, RefusalCode, Refused, error_for
+from models.ranges import Span
+from tasks.runtime import Runtime
+
+MARGIN = timedelta(minutes=15)
+# How far before the interval an event is looked for whose place cannot be checked by the page before it.
+FURTHER_BACK = (timedelta(hours=6), timedelta(days=2), timedelta(days=14))
+# So many events have to agree before the walk has left the interval; with short pages that takes some of them.
+ENOUGH = 10
+# A feed that never leaves the interval must not keep a run alive for ever.
+MOST_PAGES = 100_000
+
+Entry = GlopalEvent | UnreadableEvent
+OnPage = Callable[[Sequence[Entry]], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Walk:
+    """What a walk saw.
+
+    Attributes:
+        span: the interval that was wanted.
+        proven: the part of it of which every event was seen; None when no part is proven.
+        how: what proves it, in one plain sentence.
+        why_not: why the rest is not proven, in plain words; empty when all of it is.
+        from_start: whether the walk met the beginning of the feed.
+        begins_at: the earliest event that the walk saw; with ``from_start``, when the feed begins.
+        calls: pages asked for.
+        pages: pages that had events in or near the interval.
+        events: their number.
+    """
+
+    span: Span
+    proven: Span | None = None
+    how: str = ""
+    why_not: str = ""
+    from_start: bool = False
+    begins_at: datetime | None = None
+    calls: int = 0
+    pages: int = 0
+    events: int = 0
+
+
+async def walk(runtime: Runtime, span: Span, on_page: OnPage) -> Walk:
+    """Walk the feed over ``span``; every page with events in or near it is handed to ``on_page``.
+
+    Raises:
+        EffectFailed: the feed could not be read; nothing is proven, and what was handed out is as good as before.
+    """
+    # Taken before anything is read: what happens meanwhile is no part of the proof.
+    until = provider_now(runtime) - MARGIN
+    seen = Walk(span)
+    before = await _nearest_before(runtime, span.start - MARGIN)
+    after = await _nearest_after(runtime, span.end + MARGIN)
+    if before is not None and (after is None or span.start - before[1] <= after[1] - span.end):
+        if not await _forward(runtime, seen, before[0], on_page):
+            await _backward(runtime, seen, after, on_page)
+    else:
+        await _backward(runtime, seen, after, on_page)
+    return _judged(seen, until)
+
+
+async def _nearest_before(runtime: Runtime, moment: datetime) -> tuple[str, datetime] | None:
+    known = await nearest_event(runtime.ledger, runtime.key, before=moment)
+    met = runtime.held.nearest(before=moment)
+    return max((place for place in (known, met) if place is not None), key=lambda place: place[1], default=None)
+
+
+async def _nearest_after(runtime: Runtime, moment: datetime) -> tuple[str, datetime] | None:
+    known = await nearest_event(runtime.ledger, runtime.key, after=moment)
+    met = runtime.held.nearest(after=moment)
+    return min((place for place in (known, met) if place is not None), key=lambda place: place[1], default=None)
+
+
+def provider_now(runtime: Runtime) -> datetime:
+    """The provider's own time, as far as its answers tell it; events carry that clock's times, not ours."""
+    skew = runtime.client.server_clock.skew
+    wrong = runtime.client.server_clock.wrong and skew is not None
+    return runtime.ledger.clock() - timedelta(seconds=skew or 0.0 if wrong else 0.0)
+
+
+async def _forward(runtime: Runtime, seen: Walk, anchor: str, on_page: OnPage) -> bool:
+    """From a recorded event before the interval to its end; False when that event does not stand where it should."""
+    stands = await _page(runtime, seen, before=anchor)
+    if stands is None:
+        return await _forward_only(runtime, seen, on_page)
+    if not stands:
+        # The event is the feed's first, and then nothing stands before it.
+        return await _to_the_end(runtime, seen, anchor, on_page)
+    await _hand_out(runtime, seen, stands, on_page)
+    if not _lies_before(times_of(stands), seen.span.start - MARGIN):
+        return False
+    # What follows that page must begin with the event. A provider that takes no notice of what it should go back from
+    # gives the feed's first page instead, which lies before everything.
+    first = await _page(runtime, seen, after=_last_id(stands))
+    if first is None or anchor not in _ids(first):
+        return await _forward_only(runtime, seen, on_page)
+    return await _to_the_end(runtime, seen, anchor, on_page, first)
+
+
+async def _forward_only(runtime: Runtime, seen: Walk, on_page: OnPage) -> bool:
+    """The provider does not page backwards (or forgot the event): begin further back, and see that it is far enough."""
+    tried = set()
+    for back in FURTHER_BACK:
+        found = await _nearest_before(runtime, seen.span.start - back)
+        if found is None:
+            return False
+        if found[0] in tried:
+            continue
+        tried.add(found[0])
+        follows = await _page(runtime, seen, after=found[0])
+        if follows and _lies_before(times_of(follows), seen.span.start):
+            return await _to_the_end(runtime, seen, found[0], on_page, follows)
+    return False
+
+
+async def _to_the_end(
+    runtime: Runtime, seen: Walk, anchor: str | None, on_page: OnPage, page: Sequence[Entry] | None = None
+) -> bool:
+    """Forwards from ``anchor``, or from the feed's beginning; ``page`` is the first page when it was read already."""
+    after, met, lately = anchor, {anchor} if page is None else set(), _Lately()
+    while seen.calls < MOST_PAGES:
+        page = page if page is not None else await _page(runtime, seen, after=after)
+        if page is None:
+            return False
+        cursor = _last_id(page)
+        if page:
+            await _hand_out(runtime, seen, page, on_page)
+        end = "the end of the feed" if not page else ""
+        if page and _lies_after(lately.with_page(page), seen.span.end + MARGIN):
+            end = f"event {cursor} after it"
+        if end:
+            seen.proven = seen.span
+            start = f"event {anchor} before it" if anchor else "the beginning of the feed"
+            seen.how = f"every page from {start} to {end} was read"
+            return True
+        if cursor is None or cursor in met:
+            seen.proven, seen.why_not = None, "the feed gave a page that leads nowhere new"
+            return True
+        met.add(cursor)
+        after, page = cursor, None
+    seen.why_not = f"the feed did not come to the interval's end within {MOST_PAGES} pages"
+    return True
+
+
+async def _backward(runtime: Runtime, seen: Walk, known: tuple[str, datetime] | None, on_page: OnPage) -> None:
+    """From an event after the interval (or the feed's end) back to its beginning."""
+    begun = await _turning_point(runtime, seen, known, on_page)
+    if begun is None:
+        await _only_ahead(runtime, seen, on_page)
+        return
+    anchor, page = begun
+    came_from = f"event {anchor} after it" if anchor else "the end of the feed"
+    met, lately = {anchor}, _Lately()
+    while page:
+        await _hand_out(runtime, seen, page, on_page)
+        first = next((entry.event_id for entry in page if entry.event_id), None)
+        if _lies_before(lately.with_page(page), seen.span.start - MARGIN):
+            seen.proven = seen.span
+            seen.how = f"every page from {came_from} back to event {first} before it was read"
+            return
+        if first is None:
+            seen.why_not = "the feed gave a page that leads nowhere new"
+            return
+        if seen.calls >= MOST_PAGES:
+            seen.why_not = f"the feed did not come to the interval's beginning within {MOST_PAGES} pages"
+            return
+        before = await _page(runtime, seen, before=first) if first not in met else None
+        if before is None:
+            await _only_ahead(runtime, seen, on_page)
+            return
+        met.add(first)
+        page = before
+    if anchor and known:
+        seen.begins_at = min(known[1], seen.begins_at or known[1])
+    _began(seen, f"every page from {came_from} back to the beginning of the feed was read")
+
+
+async def _only_ahead(runtime: Runtime, seen: Walk, on_page: OnPage) -> None:
+    """Paging backwards is assumed, and this provider does not know it; where nothing helps, begin at the beginning."""
+    if not await _forward_only(runtime, seen, on_page):
+        await _from_the_beginning(runtime, seen, on_page)
+
+
+async def _turning_point(
+    runtime: Runtime, seen: Walk, known: tuple[str, datetime] | None, on_page: OnPage
+) -> tuple[str, Sequence[Entry]] | None:
+    """Where to turn back, and the page before it: a known event after the interval, or "", the end of the feed.
+
+    What follows that page is read, too. It must begin with the event, or be nothing at all: a provider that takes no
+    notice of what it should go back from gives the feed's first page. And it must be as young as the event says it is.
+
+    Returns:
+        None when the provider does not page backwards.
+    """
+    for anchor in [known[0], ""] if known else [""]:
+        page = await _page(runtime, seen, before=anchor)
+        if page is None:
+            continue
+        if not page and not anchor:
+            return anchor, page
+        follows = await _page(runtime, seen, after=_last_id(page) if page else anchor)
+        if follows is None:
+            continue
+        if follows:
+            await _hand_out(runtime, seen, follows, on_page)
+        if not anchor:
+            return (anchor, page) if await _ends_there(runtime, seen, follows) else None
+        if page and anchor not in _ids(follows):
+            return None
+        others = [entry for entry in follows if entry.event_id != anchor]
+        if page and not others:
+            others = list(await _page(runtime, seen, after=anchor) or ())
+        if not others or _lies_after(times_of(others), seen.span.end + MARGIN):
+            return anchor, page
+    return None
+
+
+async def _ends_there(runtime: Runtime, seen: Walk, follows: Sequence[Entry]) -> bool:
+    """Whether nothing follows the feed's last page, or only what was published since it was read."""
+    if not follows:
+        return True
+    again = await _page(runtime, seen, before="")
+    return again is not None and not _ids(again).isdisjoint(_ids(follows))
+
+
+def _began(seen: Walk, how: str) -> None:
+    """The walk knows the feed's beginning: nothing stands before it."""
+    seen.from_start = True
+    if seen.begins_at is None:
+        seen.proven, seen.why_not = None, "the feed has no events at all"
+        return
+    seen.proven, seen.how = seen.span, how
+
+
+async def _from_the_beginning(runtime: Runtime, seen: Walk, on_page: OnPage) -> None:
+    seen.begins_at = None
+    if not await _to_the_end(runtime, seen, None, on_page):
+        raise error_for(
+            Refused(RefusalCode.CONFLICT, "Glopal gives neither the feed's beginning nor pages backwards"),
+            f"events of {runtime.name}",
+        )
+    if seen.proven is not None:
+        _began(seen, seen.how)
+
+
+async def _hand_out(runtime: Runtime, seen: Walk, page: Sequence[Entry], on_page: OnPage) -> None:
+    times = times_of(page)
+    for entry in (page[0], page[-1]):
+        if isinstance(entry, GlopalEvent) and entry.event_at is not None:
+            runtime.held.note_place(entry.event_at, entry.event_id)
+    if times:
+        seen.begins_at = min([*times, *([seen.begins_at] if seen.begins_at else [])])
+    near = Span(seen.span.start - MARGIN, seen.span.end + MARGIN)
+    if not times or any(near.contains(at) for at in times):
+        seen.pages += 1
+        seen.events += len(page)
+        await on_page(page)
+
+
+async def _page(
+    runtime: Runtime, seen: Walk, *, after: str | None = None, before: str | None = None
+) -> Sequence[Entry] | None:
+    """One page; None when the provider does not take the place that was named.
+
+    Raises:
+        EffectFailed: it could not be read for another reason.
+    """
+    seen.calls += 1
+    outcome = await runtime.client.events(after, before=before)
+    if isinstance(outcome, Done):
+        return outcome.value.page.events
+    if isinstance(outcome, Refused) and outcome.code is RefusalCode.CONFLICT and (after or before is not None):
+        return None
+    failed: EffectFailed = error_for(outcome, f"events of {runtime.name}")
+    raise failed
+
+
+def times_of(page: Sequence[Entry]) -> list[datetime]:
+    """The times of a page's events that have one."""
+    return [entry.event_at for entry in page if isinstance(entry, GlopalEvent) and entry.event_at is not None]
+
+
+def within(entry: Entry, span: Span) -> bool:
+    """Whether an entry belongs to an interval; one without a time does, wherever it is met."""
+    return not isinstance(entry, GlopalEvent) or entry.event_at is None or span.contains(entry.event_at)
+
+
+class _Lately:
+    """The times on the pages read last, as many as it takes to judge where the walk is."""
+
+    def __init__(self) -> None:
+        self._pages: list[list[datetime]] = []
+
+    def with_page(self, page: Sequence[Entry]) -> list[datetime]:
+        """The times once this page is read; none while they are too few."""
+        self._pages.append(times_of(page))
+        while sum(len(times) for times in self._pages[1:]) >= ENOUGH:
+            del self._pages[0]
+        found = [at for times in self._pages for at in times]
+        return found if len(found) >= ENOUGH else []
+
+
+def _lies_before(times: Sequence[datetime], moment: datetime) -> bool:
+    """Whether more than half of these are older: one event that came late does not move a whole page."""
+    return 2 * sum(at <= moment for at in times) > len(times)
+
+
+def _lies_after(times: Sequence[datetime], moment: datetime) -> bool:
+    """Whether more than half of these are younger."""
+    return 2 * sum(at >= moment for at in times) > len(times)
+
+
+def _ids(page: Sequence[Entry]) -> set[str]:
+    return {entry.event_id for entry in page if entry.event_id}
+
+
+def _last_id(page: Sequence[Entry]) -> str | None:
+    return next((entry.event_id for entry in reversed(page) if entry.event_id), None)
+
+
+def _judged(seen: Walk, until: datetime) -> Walk:
+    """Cut what is proven to what can be proven by now, and to what the feed still shows."""
+    start = seen.span.start
+    if seen.from_start and seen.begins_at is not None and seen.begins_at > start:
+        start = seen.begins_at
+        seen.why_not = f"the feed begins at {start:%Y-%m-%d %H:%M:%S} UTC and shows nothing from before"
+    if seen.proven is None:
+        return seen
+    end = min(seen.span.end, until)
+    if end < seen.span.end:
+        young = f"what is younger than {int(MARGIN.total_seconds() // 60)} minutes may still be published"
+        seen.why_not = f"{seen.why_not}; {young}" if seen.why_not else young
+    seen.proven = Span(start, end) if start < end else None
+    return seen
