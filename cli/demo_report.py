@@ -47,6 +47,7 @@ def json_of(work: Work, world: World, prefect: dict[str, Any]) -> dict[str, Any]
             {"says": verdict.says, "holds": verdict.holds, "looked_at": verdict.looked_at, "against": verdict.against}
             for verdict in work.verdicts
         ],
+        "certificates": [str(path) for path in work.pages],
         "seconds": {name: round(seconds, 1) for name, seconds in work.seconds.items()},
         "prefect": prefect,
     }
@@ -58,6 +59,8 @@ def show(work: Work, world: World) -> None:
     _show_parked(work)
     _show_trouble(work, world)
     _show_verdicts(work)
+    for path in work.pages:
+        console.say(f"  certificate: {path}")
     seconds = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in work.seconds.items())
     console.say(f"\nThis run: {work.inserts} inserts, {work.accepts} accepts, {work.cancels} store orders cancelled.")
     console.say(f"Time: {seconds}.")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from sqlalchemy import func
 from sqlmodel import col, select
 
 from cli.demo_books import AccountBooks, LedgerLine, Verdict, verdicts_of
+from cli.demo_proof import prove
 from cli.demo_world import DemoAccount, DemoError, World
 from clients.redaction import redact
 from flows.glopal import poll_glopal
@@ -58,6 +60,7 @@ class Work:
     retried: int = 0
     verdicts: list[Verdict] = field(default_factory=list)
     books: list[AccountBooks] = field(default_factory=list)
+    pages: list[Path] = field(default_factory=list)
 
 
 def quiet() -> None:
@@ -97,6 +100,12 @@ class Demo:
             began = time.monotonic()
             await self._compare(ledger)
             await self._count(ledger)
+            self.world.calm_down()
+            self.shown("certifying", 0, 1)
+            keys = {name: account.key_of for name, account in self.settings.accounts.items()}
+            proof = await prove(ledger, keys, self.work.books, self.world.folder / "certificates")
+            self.work.verdicts.append(proof.verdict)
+            self.work.pages = proof.pages
             self.work.seconds["comparing"] = time.monotonic() - began
         finally:
             await ledger.dispose()

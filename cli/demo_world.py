@@ -91,6 +91,7 @@ class World:
         self.accounts = accounts_of(options)
         self.config = self.folder / "crossdock.toml"
         self._sandbox: RunningSandbox | None = None
+        self._counted: tuple[dict[str, int], dict[str, int]] | None = None
         self.mark = self._take_folder()
 
     def _take_folder(self) -> dict[str, Any]:
@@ -198,8 +199,15 @@ class World:
             rows = connection.execute("SELECT reference, id, number, state, currency, total FROM store_orders")
             return [StoreLine(r[0], str(r[1]), r[2], r[3], r[4], Decimal(r[5])) for r in rows]
 
+    def calm_down(self) -> None:
+        """No more faults from here on; what was injected and called until now stays known."""
+        self._counted = self.faults(), self.calls()
+        self.sandbox.clear_faults()
+
     def faults(self) -> dict[str, int]:
         """How often which fault was injected in this run, by kind."""
+        if self._counted is not None:
+            return self._counted[0]
         found: dict[str, int] = {}
         for books in (self.sandbox.books(), self.sandbox.store_books()):
             for name, number in books["injected"].items():
@@ -209,6 +217,8 @@ class World:
 
     def calls(self) -> dict[str, int]:
         """HTTP calls that the simulated sides saw in this run, by endpoint."""
+        if self._counted is not None:
+            return self._counted[1]
         return {**self.sandbox.books()["traffic"]["calls"], **self.sandbox.store_books()["traffic"]["calls"]}
 
 

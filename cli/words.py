@@ -55,6 +55,8 @@ _NOTES = {
     "decide_retry": "decision",
     "decide_cancel": "decision",
     "decide_settle": "decision",
+    "reconcile": "compared on all sides",
+    "resume": "goes on by itself",
 }
 _ENDS = {
     "done": "done",
@@ -74,18 +76,29 @@ _ADVICE = {
     "insert": "Correct in the store what the reason names, then retry; or cancel.",
     "probe": "The store has several orders with our reference. Leave one of them live; the search goes on by itself.",
     "accept.elsewhere": "Somebody accepted it with another store order. Make sure that one ships, then settle it.",
+    "accept.ids_differ": "The provider was told another store order. Find out which one ships; put the other right, "
+    "then retry or settle it.",
     "accept": "Compare the order at the provider and in the store, then retry.",
     "cancel.already_shipped": "It shipped before the provider cancelled it. Arrange the return, then settle it.",
     "cancel.too_late": "It is accepted. Cancel it in the provider's console and in the store, then settle it.",
     "cancel.not_confirmed": "Cancel it in the provider's own console, or set cancel_confirmed and retry.",
+    "cancel.store_order_live": "The buyer has the money back. Cancel the store order by hand, then settle it.",
+    "cancel.not_at_provider": "It is cancelled here and not at the provider. Cancel it there, or settle it as it is.",
     "cancel": "Cancel by hand where the reason says; then retry so that Crossdock sees it, or settle it.",
     "cancel_blocked": "Too many automatic cancels at once: find out why, then decide each order: retry or cancel.",
     "deadline": "It could not be landed in time. Its story above tells why; mend that and retry, or cancel.",
     "document.environment_mismatch": "A test order on a live account. There is nothing to do but to cancel it.",
     "document.sum_mismatch": "The parts are not what was paid. Ask the provider, or correct the mapping; then retry.",
+    "document.changed_after_import": "Compare the order at the provider with the store order; put the store "
+    "right, then retry: what it is now counts from then on.",
     "document": "Ask the provider about the document, or correct the account's mapping; then retry, or cancel.",
     "fetch.not_found": "The provider does not know the order it told us about. Ask there, then retry.",
     "fetch": "Ask the provider about the order, then retry.",
+    "source.order_missing": "The provider does not know it any more. Ask there; settle it when that is right.",
+    "store.order_missing": "Its store order is gone. Find out whether it shipped; restore it under our reference, "
+    "or settle it.",
+    "store.duplicate": "Two live store orders have our reference. Cancel the one that must not ship; then it goes on.",
+    "store.other_order": "Another store order than the one we made has our reference. Leave one live, then retry.",
     "bad_id": "No order id looks like this, so nothing was asked. Ask the provider about its event, then settle it.",
     "bug": "An error of Crossdock itself. Report it with the log, then retry.",
 }

@@ -65,7 +65,7 @@ async def poll(
     await settler.run(limit)
     if kinds and await follow(runtime.ledger, runtime.rules, kinds):
         # What one of them waited for is there, so the others are done in this run, too.
-        await settler.run(limit)
+        await settler.run(None if limit is None else max(0, limit - report.tally.claimed))
     await _close(runtime, report)
     return report
 

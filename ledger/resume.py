@@ -112,7 +112,8 @@ async def _kinds(ledger: Ledger, key: AccountKey, first_wait: timedelta) -> list
                 found[said][0].others.append(row_id)
                 continue
             waited = parked_at - (since or parked_at)
-            wait = min(max(first_wait, waited / SHARE), LONGEST_WAIT)
+            # An account that wants longer waits than our longest gets them.
+            wait = max(first_wait, min(waited / SHARE, LONGEST_WAIT))
             found[said] = Kind(code or "", reason or "", row_id), parked_at + wait
     return sorted(found.values(), key=lambda entry: entry[1])
 

@@ -67,11 +67,16 @@ def account_filter(key: AccountKey) -> tuple[ColumnElement[bool], ...]:
 STORE_PARKS = frozenset(
     {
         "accept.elsewhere",
+        "accept.ids_differ",
+        "cancel.store_order_live",
         "document.changed_after_import",
         "insert.reference_conflict",
         "insert.store_cancelled",
         "insert.total_differs",
         "probe.conflict",
+        "store.duplicate",
+        "store.order_missing",
+        "store.other_order",
     }
 )
 

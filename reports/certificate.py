@@ -35,7 +35,7 @@ from reports.verdict import day_standing, whole_standing
 __all__ = ["Certificate", "CertificateBuilder", "CurrencyLine", "DayLine", "Standing", "Tally"]
 
 MOST_NAMED = 1000
-_DIFFERS, _UNREAD = 1, 2
+_DIFFERS, _UNREAD, _PARKED = 1, 2, 4
 _NOT_LANDED = {"parked", "outcome unknown", "under way"}
 
 
@@ -95,7 +95,8 @@ class CertificateBuilder:
         differs = counted.because == UNEXPLAINED or bool(counted.ledger_says)
         self._ids.append(_id_hash(fact.order))
         self._on.append(day)
-        self._flags.append(_DIFFERS * differs | _UNREAD * bool(counted.unread))
+        parked = fact.ledger is not None and bool(fact.ledger.parked_code)
+        self._flags.append(_DIFFERS * differs | _UNREAD * bool(counted.unread) | _PARKED * parked)
         self._names.take(fact, counted)
         self._take_times(fact, counted)
         return True
@@ -190,6 +191,9 @@ class CertificateBuilder:
         differing, unread, found = ([0] * len(proofs) for _ in range(3))
         for order, day, flags in zip(self._ids, self._on, self._flags, strict=True):
             number = against.pop(order, 0)
+            if flags & _PARKED:
+                # Whatever is found about it, a person has it already.
+                number = 0
             found[day] += number
             if number or flags & _DIFFERS:
                 differing[day] += 1

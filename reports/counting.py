@@ -49,7 +49,7 @@ RULES = paragraphs(
     that it is paid), or unexplained.
 
     A day agrees when each of its orders was read on both sides, nothing is unexplained, the ledger knows every order
-    with the provider's amount, and no finding is open but that an order is parked.
+    with the provider's amount, and no finding is open but those of parked orders.
 
     Orders of which no usable currency is known stand under ? and are counted without an amount.
 

@@ -80,13 +80,12 @@ async def certificate_of(
     builder = CertificateBuilder(
         account=account, key=str(key), span=span, zone=zone, made_at=ledger.clock(), margin=MARGIN
     )
-    names: set[str] = set()
     async for fact in order_facts(ledger, key, span):
-        if builder.add(fact):
-            names.add(fact.order)
-            if keep is not None:
-                keep(fact)
+        if builder.add(fact) and keep is not None:
+            keep(fact)
+    noted = await finding_facts(ledger, key, span)
     # Findings of other days belong into those days' certificates.
-    noted = [fact for fact in await finding_facts(ledger, key, span) if fact.order in names]
+    ours = builder.added(fact.order for fact in noted)
+    noted = [fact for fact in noted if fact.order in ours]
     proven = await proven_facts(ledger, key, span)
     return builder.finish(proven, noted, SOURCES, await gap_reasons(ledger, key, span))

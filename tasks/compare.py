@@ -289,7 +289,8 @@ def _take(
         if isinstance(outcome, Done):
             runtime.store_side.well()
             found[reference] = StoreSide(found=False) if outcome.value is None else _store_side(outcome.value)
-        elif isinstance(outcome, Refused) and outcome.code is RefusalCode.CONFLICT:
+        elif isinstance(outcome, Refused) and outcome.code is RefusalCode.CONFLICT and outcome.status is None:
+            # The adapter's own finding; a store that answers 409 to a search has said nothing about the order.
             found[reference] = StoreSide(found=True, several=True, problem=outcome.message)
         else:
             _not_read(runtime.store_side, outcome)
