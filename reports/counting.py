@@ -44,8 +44,8 @@ RULES = paragraphs(
 
     The difference is paid at the provider less live in the store, in orders and in money, by currency. What each
     order adds to it goes under exactly one of these, and together they are the whole difference: not read (a side was
-    never read, was read before the order was accepted, or states no usable status or amount), parked, closed, under
-    way (only while one side has the order and the other has not), waiting (held in the store until the provider says
+    never read, was read before the order was accepted, or states no usable status or amount of an order that is not
+    parked), parked, closed, under way (only while one side has the order and the other has not), waiting (held in the store until the provider says
     that it is paid), or unexplained.
 
     A day agrees when each of its orders was read on both sides, nothing is unexplained, the ledger knows every order
@@ -199,6 +199,9 @@ def _unread(fact: OrderFact, provider: Place, store: Place) -> str:
         return f"{' and '.join(missing)} {'was' if len(missing) == 1 else 'were'} not read"
     if fact.read_at is not None and fact.accepted_at is not None and fact.read_at < fact.accepted_at:
         return "provider and store were read before it was accepted, and not since"
+    if fact.ledger is not None and state_of_bucket(fact.ledger.bucket) == "parked":
+        # What cannot be read in it is why it waits for a person, who has it already.
+        return ""
     if provider.state == "other":
         return f"the provider's status {source.status!r} is not known to Crossdock"
     if provider.state == "paid" and not _usable(source.currency, source.total):
