@@ -45,8 +45,8 @@ RULES = paragraphs(
     The difference is paid at the provider less live in the store, in orders and in money, by currency. What each
     order adds to it goes under exactly one of these, and together they are the whole difference: not read (a side was
     never read, was read before the order was accepted, or states no usable status or amount of an order that is not
-    parked), parked, closed, under way (only while one side has the order and the other has not), waiting (held in the store until the provider says
-    that it is paid), or unexplained.
+    parked), parked, closed, under way (only while one side has the order and the other has not), waiting (held in the
+    store until the provider says that it is paid), or unexplained.
 
     A day agrees when each of its orders was read on both sides, nothing is unexplained, the ledger knows every order
     with the provider's amount, and no finding is open but those of parked orders.
