@@ -19,14 +19,16 @@ from flows.glopal import tell_news
 from flows.range_form import Range, When, Zone, names_of, read_range
 from flows.reconcile_orders import compare_span
 from flows.settle import LINGER, MOST_TASK_RUNS, Call, Settler, Tally, through_prefect
+from ledger import LedgerUnavailable
 from ledger.backfills import FILL_GAPS, REFRESH, Opened, finish_backfill, open_backfill, proven_for
 from ledger.leases import acquire_feed, feed_held_until, release_feed
 from ledger.policy import count_open
-from models.outcome import ConfigurationError, EffectFailed, LeaseLost
+from models.outcome import ConfigurationError, EffectFailed, LeaseLost, NotYet
 from models.ranges import BadRange, Span, Window, gaps, windows
 from models.settings import Settings
 from models.time import to_text, utc_now
 from tasks.backfill import record_leg, walk_leg
+from tasks.ends import LONGEST_WAIT_IN_RUN
 from tasks.held import Leg
 from tasks.runtime import Runtime, open_runtime
 
@@ -86,10 +88,21 @@ async def backfill(
 
 
 async def run_account(settings: Settings, name: str, wanted: Range, asked: Asked, **more: Any) -> Result:  # noqa: ANN401
-    """Backfill one account; ``more`` goes to ``Backfill``."""
+    """Backfill one account; what goes wrong with it is in the result, so that the others go on.
+
+    Args:
+        settings: of the installation.
+        name: the account's name.
+        wanted: the range.
+        asked: how.
+        more: goes to ``Backfill``.
+    """
     limited = slowed(settings, name, asked.calls_per_second)
-    async with open_runtime(limited, name, dry_run=asked.dry_run) as runtime:
-        return await Backfill(runtime, wanted, asked, **more).run()
+    try:
+        async with open_runtime(limited, name, dry_run=asked.dry_run) as runtime:
+            return await Backfill(runtime, wanted, asked, **more).run()
+    except (ConfigurationError, LedgerUnavailable) as error:
+        return Result(name, span=wanted.span, problems=[str(error)], dry_run=asked.dry_run)
 
 
 def slowed(settings: Settings, name: str, calls_per_second: float | None) -> Settings:
@@ -152,8 +165,6 @@ class Backfill:
             )
             result.resumed = run.resumed
             await self._planned(result, run, (lease, fence))
-        except LeaseLost as error:
-            result.problems.append(str(error))
         finally:
             await release_feed(self.runtime.ledger, lease)
             await tell_news(self.runtime)
@@ -188,6 +199,11 @@ class Backfill:
         except EffectFailed as error:
             why = str(error).removesuffix(".")
             result.problems.append(f"the feed could not be read: {why}. Start it again: it goes on where it stopped")
+            outcome = error.outcome
+            if isinstance(outcome, NotYet) and (outcome.retry_after or 0.0) > LONGEST_WAIT_IN_RUN:
+                self.runtime.provider_side.asked_to_wait(outcome.retry_after or 0.0, outcome.message)
+        except LeaseLost as error:
+            result.problems.append(str(error))
         if not self.asked.dry_run:
             await self._close(result, run)
         return result

@@ -18,6 +18,7 @@ from flows.range_form import Range, When, Zone, names_of, read_range
 from flows.reconcile_orders import STUCK_AFTER_HOURS, Compared, compare_span
 from flows.report import cell, name_run
 from flows.settle import LINGER, Call, through_prefect
+from ledger import LedgerUnavailable
 from models.outcome import ConfigurationError
 from models.ranges import BadRange, day_of, windows, zone_of
 from models.settings import Settings
@@ -119,8 +120,12 @@ async def reconcile(
     await say(f"from {wanted.span.start:%Y-%m-%d %H:%M:%S} UTC to {wanted.span.end:%Y-%m-%d %H:%M:%S} UTC")
     done = []
     for name in chosen:
-        async with open_runtime(settings, name) as runtime:
-            done.append(await run_reconcile(runtime, wanted, repair=repair, stuck_after_hours=stuck_after_hours))
+        try:
+            async with open_runtime(settings, name) as runtime:
+                done.append(await run_reconcile(runtime, wanted, repair=repair, stuck_after_hours=stuck_after_hours))
+        except (ConfigurationError, LedgerUnavailable) as error:
+            # The other accounts are reconciled all the same.
+            done.append(Reconciled(name, stopped=[str(error)]))
     return final_state(done)
 
 
