@@ -44,8 +44,8 @@ check: install ## Run every static check; all are run, even when one fails
 bench: install ## Measure Crossdock beside a bare loop and the naive Prefect way
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-bench-full: install ## The same, and peak memory up to 20,000 orders (some minutes more)
-	@$(BIN)/python -m benchmarks --memory $(ARGS)
+bench-full: install ## The same, peak memory up to 20,000 orders, and long histories (half an hour)
+	@$(BIN)/python -m benchmarks --memory --full-history $(ARGS)
 
 lock: install ## Compile requirements.lock anew from pyproject.toml (UPGRADE=1 takes newer versions)
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.history import FULL, SMALL, Sizes, histories
 from benchmarks.measure import Found, naive_way, peaks, side_by_side
 from benchmarks.table import results_of, show
 from cli.local_server import LocalServer
 
 RESULTS = Path(__file__).with_name("results.json")
-PARTS = ("bare", "naive", "memory")
+PARTS = ("bare", "naive", "memory", "history")
 _WIDTH = 118
 
 
@@ -33,13 +34,15 @@ def main() -> None:
 
         if "naive" in asked.parts:
             naive_way(found, folder, say)
-        if "bare" in asked.parts or "memory" in asked.parts:
+        if asked.parts - {"naive"}:
             say("starting a tuned Prefect server, as crossdock serve has it")
             with LocalServer(folder / "prefect") as server:
                 if "bare" in asked.parts:
                     side_by_side(found, folder, server, asked.repeats, say)
                 if "memory" in asked.parts:
                     peaks(found, folder, server, (asked.memory_from, asked.memory_to), say)
+                if "history" in asked.parts:
+                    histories(found.history, folder, server, asked.history, say)
     show(found, console)
     asked.results.write_text(json.dumps(results_of(found), indent=1) + "\n", encoding="utf-8")
     console.print(f"Everything that was measured: {asked.results}", highlight=False, soft_wrap=True)
@@ -54,13 +57,28 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--memory-from", type=int, default=1000, help="orders of the small memory run")
     parser.add_argument("--memory-to", type=int, default=20000, help="orders of the large memory run")
     parser.add_argument("--results", type=Path, default=RESULTS, help="file for everything that was measured")
-    parser.add_argument("--only", choices=PARTS, help="just one part; the table then lacks what the others bring")
+    parser.add_argument(
+        "--only", choices=PARTS, nargs="+", help="just these parts; the table then lacks what the others bring"
+    )
+    _history_arguments(parser)
     asked = parser.parse_args()
-    if asked.only is not None:
-        asked.parts = {asked.only}
-    else:
-        asked.parts = {"bare", "naive", *(("memory",) if asked.memory else ())}
+    asked.parts = set(asked.only or {"bare", "naive", "history", *(("memory",) if asked.memory else ())})
+    sizes = FULL if asked.full_history else SMALL
+    asked.history = Sizes(
+        tuple(sorted(asked.reconciled or sizes.reconciled)),
+        asked.recorded or sizes.recorded,
+        asked.backfilled or sizes.backfilled,
+        sizes.repeats,
+    )
     return asked
+
+
+def _history_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("the part history")
+    group.add_argument("--full-history", action="store_true", help=f"large sizes, many minutes: {FULL.words}")
+    group.add_argument("--reconciled", type=int, nargs=2, help=f"orders of the reconciliations; else {SMALL.words}")
+    group.add_argument("--recorded", type=int, help="events of which one day is read")
+    group.add_argument("--backfilled", type=int, help="orders of the backfill and of the bare loop beside it")
 
 
 if __name__ == "__main__":

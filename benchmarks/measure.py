@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.stage import newcomers_server, stage
+from benchmarks.history import History
+from benchmarks.stage import Say, more_calls, newcomers_server, stage
 from cli.local_server import LocalServer
-
-Say = Callable[[str], None]
 
 
 @dataclass
@@ -26,6 +24,7 @@ class Found:
     bare_calls: dict[str, int] = field(default_factory=dict)
     quiet: dict[str, Any] = field(default_factory=dict)
     memory: dict[int, float] = field(default_factory=dict)
+    history: History = field(default_factory=History)
 
 
 def side_by_side(found: Found, folder: Path, server: LocalServer, repeats: int, say: Say) -> None:
@@ -38,7 +37,7 @@ def side_by_side(found: Found, folder: Path, server: LocalServer, repeats: int, 
             if turn == repeats - 1:
                 say("Crossdock, nothing new")
                 found.quiet = place.ours(server)
-                found.quiet["calls"] = _more(place.calls(), found.calls)
+                found.quiet["calls"] = more_calls(place.calls(), found.calls)
         with stage(folder / f"bare-{turn}", found.orders) as place:
             say(f"bare loop, {found.orders} orders ({turn + 1} of {repeats})")
             found.bare.append(place.bare())
@@ -59,7 +58,3 @@ def peaks(found: Found, folder: Path, server: LocalServer, sizes: tuple[int, ...
         with stage(folder / f"memory-{size}", size) as place:
             say(f"peak memory, {size} orders")
             found.memory[size] = place.ours(server)["peak_mb"]
-
-
-def _more(after: dict[str, int], before: dict[str, int]) -> dict[str, int]:
-    return {name: count - before.get(name, 0) for name, count in after.items() if count != before.get(name, 0)}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from statistics import median
 from typing import Any
@@ -13,20 +12,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.history_lines import lines_of_history
+from benchmarks.line import Line, percents, said
 from benchmarks.measure import Found
 
 MOST_TASK_RUNS = 150
 MOST_GROWTH_MB = 50.0
-
-
-@dataclass(frozen=True)
-class Line:
-    """One figure, its aim and whether it holds (None: no aim)."""
-
-    what: str
-    value: str
-    aim: str = ""
-    held: bool | None = None
 
 
 def lines_of(found: Found) -> list[Line]:
@@ -34,13 +25,13 @@ def lines_of(found: Found) -> list[Line]:
     lines: list[Line] = []
     if found.ours:
         lines += _beside_bare(found)
-    if found.naive:
+    if found.naive and found.ours:
         lines += _beside_naive(found)
     if found.ours:
         lines += _per_order(found)
     if found.memory:
         lines.append(_memory(found))
-    return lines
+    return lines + lines_of_history(found.history)
 
 
 def _beside_bare(found: Found) -> list[Line]:
@@ -49,11 +40,11 @@ def _beside_bare(found: Found) -> list[Line]:
     return [
         Line(
             f"orders/s of the bare loop that are kept, {found.orders} orders",
-            _percents(rates),
+            percents(rates),
             "at least 50 %",
             median(rates) >= 0.5,
         ),
-        Line("the same by CPU time of the process", _percents(cpu)),
+        Line("the same by CPU time of the process", percents(cpu)),
     ]
 
 
@@ -88,7 +79,7 @@ def _per_order(found: Found) -> list[Line]:
     total = median(run["cpu"] for run in found.ours)
     lines.append(Line("CPU of the flow process, and per order", f"{total:.1f} s, {1000 * each_cpu:.1f} ms"))
     quiet, calls = found.quiet, found.quiet["calls"]
-    lines.append(Line("a poll with nothing new: HTTP calls", _said(calls), "events 1", calls == {"events": 1}))
+    lines.append(Line("a poll with nothing new: HTTP calls", said(calls), "events 1", calls == {"events": 1}))
     few = quiet["task_runs"] <= 3
     lines.append(Line("a poll with nothing new: task runs", f"{quiet['task_runs']}", "at most 3", few))
     return lines
@@ -103,15 +94,6 @@ def _memory(found: Found) -> Line:
         f"under {MOST_GROWTH_MB:.0f} MB",
         growth < MOST_GROWTH_MB,
     )
-
-
-def _percents(ratios: Sequence[float]) -> str:
-    each = ", ".join(f"{100 * ratio:.0f}" for ratio in ratios)
-    return f"{100 * median(ratios):.0f} %" + (f" (runs: {each})" if len(ratios) > 1 else "")
-
-
-def _said(calls: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in sorted(calls.items())) or "none"
 
 
 def machine() -> dict[str, Any]:

@@ -21,6 +21,7 @@ from flows.reconcile_orders import compare_span
 from flows.settle import LINGER, MOST_TASK_RUNS, Call, Settler, Tally, through_prefect
 from ledger import LedgerUnavailable
 from ledger.backfills import FILL_GAPS, REFRESH, Opened, finish_backfill, open_backfill, proven_for
+from ledger.coverage import feed_start
 from ledger.leases import acquire_feed, feed_held_until, release_feed
 from ledger.policy import count_open
 from models.outcome import ConfigurationError, EffectFailed, LeaseLost, NotYet
@@ -31,6 +32,7 @@ from tasks.backfill import record_leg, walk_leg
 from tasks.ends import LONGEST_WAIT_IN_RUN
 from tasks.held import Leg
 from tasks.runtime import Runtime, open_runtime
+from tasks.walk import MARGIN, beginning, not_shown
 
 logger = logging.getLogger("crossdock")
 # Legs are walked one task run each, so that there are never many more than these.
@@ -210,12 +212,19 @@ class Backfill:
 
     async def _plan(self, all_windows: list[Window], legs: list[Leg]) -> Plan:
         began = utc_now()
+        runtime, fill = self.runtime, self.asked.mode == FILL_GAPS
+        # Once the feed's beginning is known, the days before it are not asked for again and again.
+        begins = await feed_start(runtime.ledger, runtime.key) if fill else None
         for leg in legs:
+            if begins is not None and leg.span.end <= begins - MARGIN:
+                leg.walked, leg.pages = not_shown(leg.span, begins), []
+                continue
             start, end = self.runtime.held.add(leg), to_text(leg.span.end)
             self.tally.task_runs += 1
             delays = list(self.runtime.account.policy.task_retry_delays)
             given = {"account": self.runtime.name, "start": start, "end": end, "label": leg.label}
             await self.call(walk_leg, delays, given)
+            begins = beginning(leg.walked) or begins
         seconds = (utc_now() - began).total_seconds()
         plan = await make_plan(
             self.runtime, self.wanted.span, self.wanted.zone, all_windows, legs, refresh=self.asked.mode == REFRESH

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,6 @@ from sqlalchemy import ColumnElement, and_, func, or_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from ledger.cursor import events_of
 from ledger.engine import Ledger
 from ledger.hot import ORDERS, fetch_rows, rows_where
 from ledger.readings import sides_of
@@ -42,14 +42,12 @@ class ProofOf:
 
 async def proof_rows(ledger: Ledger, key: AccountKey, span: Span) -> AsyncIterator[ProofOf]:
     """Every order that was first heard of in ``span``, also those that only a reconciliation knows."""
-    last = 0
-    while True:
+    found = await _ids(ledger, key, span)
+    for start in range(0, len(found), AT_ONCE):
         async with ledger.read() as session:
-            query = rows_where(*account_filter(key), ORDERS.c.id > last, _first_in(span))
-            rows = await fetch_rows(session, query.order_by(ORDERS.c.id).limit(AT_ONCE))
-            ids = [row.id for row in rows]
+            rows = await fetch_rows(session, rows_where(ORDERS.c.id.in_(found[start : start + AT_ONCE])))
             readings = await _readings(session, key, [row.source_order_id for row in rows])
-            ready = await _ready(session, key, ids)
+            ready = await _ready(session, [row.id for row in rows])
         now = ledger.clock()
         for row in rows:
             reading = readings.get(row.source_order_id)
@@ -64,11 +62,15 @@ async def proof_rows(ledger: Ledger, key: AccountKey, span: Span) -> AsyncIterat
                 ready_at=ready.get(row.id),
                 accepted_at=row.accepted_at,
             )
-        if len(rows) < AT_ONCE:
-            break
-        last = rows[-1].id
     async for line in _only_read(ledger, key, span):
         yield line
+
+
+async def _ids(ledger: Ledger, key: AccountKey, span: Span) -> array[int]:
+    """Their ids, looked for once: a look for each ``AT_ONCE`` of them would walk past the whole history each time."""
+    async with ledger.read() as session:
+        query = select(SourceOrder.id).where(*account_filter(key), _first_in(span)).order_by(col(SourceOrder.id))
+        return array("q", (row_id for row_id in await session.exec(query) if row_id is not None))
 
 
 def _first_in(span: Span) -> ColumnElement[bool]:
@@ -86,11 +88,14 @@ async def _readings(session: AsyncSession, key: AccountKey, names: Sequence[str]
     return {row.source_order_id: row for row in await session.exec(query)}
 
 
-async def _ready(session: AsyncSession, key: AccountKey, ids: Sequence[int]) -> dict[int, datetime]:
-    """When the provider said that each order is paid, by its own event."""
+async def _ready(session: AsyncSession, ids: Sequence[int]) -> dict[int, datetime]:
+    """When the provider said that each order is paid, by its own event.
+
+    The orders are one account's, and so are their events. Saying so again would have SQLite walk all of the account's.
+    """
     query = (
         select(SourceEvent.order_id, func.min(col(SourceEvent.event_at)))
-        .where(*events_of(key), col(SourceEvent.order_id).in_(ids), col(SourceEvent.event_name).in_(_READY))
+        .where(col(SourceEvent.order_id).in_(ids), col(SourceEvent.event_name).in_(_READY))
         .group_by(col(SourceEvent.order_id))
     )
     return {order_id: at for order_id, at in await session.exec(query) if order_id is not None and at is not None}

@@ -200,8 +200,7 @@ async def save_judged(
         known = await _open_findings(session, key, [entry.sides.order for entry in judged])
         work = _Writing(now, known, saved)
         touched: list[Row] = []
-        lines: list[dict[str, Any]] = []
-        notices: list[dict[str, Any]] = []
+        lines, notices = list[dict[str, Any]](), list[dict[str, Any]]()
         for entry in judged:
             row = rows.get(entry.order.id) if entry.order is not None else None
             if entry.order is not None and (row is None or row.id in intents or _moved(row, entry.order, now)):
@@ -310,7 +309,8 @@ class _Writing:
         """Open what is new, note what is still there, close what is not any more."""
         order = entry.sides.order
         known, there = self.known.get(order, {}), set[str]()
-        for finding in told_of(entry.comparison):
+        freed = done.changed and done.by is Repair.NONE
+        for finding in () if freed else told_of(entry.comparison):
             kind = finding.mismatch.value
             there.add(kind)
             action = words_of(finding, done, parked=_waits(entry))

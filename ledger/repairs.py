@@ -86,6 +86,8 @@ def repair_row(
     elif finding.repair is Repair.PARK:
         note(f"parked: {finding.explanation}")
         park(row, finding.park_code, finding.explanation, now)
+        # An edited mapping gives it another chance, and the one in force now does not.
+        row.parked_with = rules.mapping
         done.parked = finding.park_code, finding.explanation
     elif finding.repair is Repair.RECORD or not _leads_on(row, finding.repair, rules):
         return Repaired()
@@ -149,8 +151,9 @@ def _accept_again(row: Row, sides: OrderSides, rules: Rules, now: datetime) -> N
     _status_again(row, sides)
     move(row, Landing.INSERTED, now, repair=True)
     row.accepted_at, row.attempts, row.settled_at = None, 0, None
-    # It kept its time once; what is asked of it now has a time of its own.
-    row.deadline_at, row.deadline_applied_at, row.warned_at = now + rules.deadline, None, None
+    # It kept its time once, and is READY again only now.
+    row.ready_at, row.warned_at = now, None
+    row.deadline_at, row.deadline_applied_at = now + rules.deadline, None
 
 
 def _look_again(row: Row, sides: OrderSides, rules: Rules, now: datetime) -> None:

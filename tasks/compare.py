@@ -303,7 +303,8 @@ def _store_side(order: StoreOrder) -> StoreSide:
         number=order.number,
         state=order.state.value,
         currency=order.currency,
-        total=order.total,
+        # A database takes "NaN" for a number, which cannot be compared with any.
+        total=order.total if order.total.is_finite() else None,
     )
 
 

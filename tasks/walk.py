@@ -342,7 +342,7 @@ def _judged(seen: Walk, until: datetime) -> Walk:
     start = seen.span.start
     if seen.from_start and seen.begins_at is not None and seen.begins_at > start:
         start = seen.begins_at
-        seen.why_not = f"the feed begins at {start:%Y-%m-%d %H:%M:%S} UTC and shows nothing from before"
+        seen.why_not = _nothing_before(start)
     if seen.proven is None:
         return seen
     end = min(seen.span.end, until)
@@ -351,3 +351,17 @@ def _judged(seen: Walk, until: datetime) -> Walk:
         seen.why_not = f"{seen.why_not}; {young}" if seen.why_not else young
     seen.proven = Span(start, end) if start < end else None
     return seen
+
+
+def _nothing_before(begins: datetime) -> str:
+    return f"the feed begins at {begins:%Y-%m-%d %H:%M:%S} UTC and shows nothing from before"
+
+
+def not_shown(span: Span, begins: datetime) -> Walk:
+    """What a walk over an interval before the feed's known beginning would come to, without a call."""
+    return Walk(span, why_not=_nothing_before(begins))
+
+
+def beginning(walked: Walk | None) -> datetime | None:
+    """When the feed begins, if a walk came to its beginning."""
+    return walked.begins_at if walked is not None and walked.from_start else None

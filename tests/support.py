@@ -59,9 +59,11 @@ def assert_no_canary(*texts: object) -> None:
 class Databases:
     """Makes databases. Ledgers with tables are copied (SQLite) or emptied and used again (PostgreSQL)."""
 
+    # One count for all: they share one PostgreSQL server, where a name can be used once.
+    _numbers = itertools.count(1)
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._numbers = itertools.count(1)
         self._free: dict[str, list[str]] = {}
         self._shapes: dict[str, str] = {}
 

@@ -1,4 +1,4 @@
-"""Backfills that were asked for: the same one is gone on with, another one is another, and a refresh trusts itself only."""
+"""Backfills that were asked for: the same one is gone on with, another is another, and a refresh trusts itself only."""
 
 from __future__ import annotations
 

@@ -148,11 +148,11 @@ async def test_a_reset_cursor_breaks_the_proof(ledger: Ledger) -> None:
     assert await known(ledger) == [Span(at(1), at(5)), Span(at(9), at(22))]
 
 
-@pytest.mark.parametrize("since", [None, 5.0, 6.0])
-@pytest.mark.parametrize("anew", [False, True])
-async def test_without_a_beginning_nothing_is_proven(ledger: Ledger, since: float | None, anew: bool) -> None:
+async def test_without_a_beginning_nothing_is_proven(ledger: Ledger) -> None:
     """A poll that does not know from when on it read, or only from now on, proves nothing and breaks nothing."""
-    assert await live(ledger, 5, since=since, anew=anew) is None
+    for since in (None, 5.0, 6.0):
+        for anew in (False, True):
+            assert await live(ledger, 5, since=since, anew=anew) is None
     assert await known(ledger) == []
 
 
@@ -286,7 +286,7 @@ async def test_history_waits_and_news_do_not(ledger: Ledger) -> None:
     assert [(await row_of(ledger, f"300-{n}")).priority for n in (1, 2, 3)] == [0, 1, 0]
 
 
-@pytest.mark.parametrize("via", ["live", "backfill", "reconcile"])
+@pytest.mark.parametrize("via", ["live", "backfill"])
 async def test_an_order_that_is_gone_is_made_again(ledger: Ledger, via: Any) -> None:
     """Known events whose order's row was deleted make it again, with all that they say, whoever reads them."""
     events = [event(1, 1), GlopalEvent("W1", "order.ready", "300-1", at(2), "", "{}"), event(2, 3)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,8 @@ from sqlmodel import SQLModel
 
 import models.tables  # noqa: F401 - fills SQLModel.metadata
 from ledger import Ledger, LedgerUnavailable
-from ledger.leases import claim_due
 from ledger.migrate import current_version, migrate, newest_version
-from ledger.queries import broken_chains, event_buckets, list_orders, story_of
-from tests.ledger.kit import ACCOUNT, RULES
-from tests.support import Databases, VirtualClock
-
-OLD_LEDGERS = sorted((Path(__file__).parent / "versions").glob("*.db"))
+from tests.support import Databases
 
 
 def _differences(connection: Connection) -> list[object]:
@@ -118,27 +112,3 @@ async def test_versions_of_unreachable_databases_are_unavailable(tmp_path: Path)
     with pytest.raises(LedgerUnavailable, match=r"check ledger\.url"):
         await current_version(ledger)
     await ledger.dispose()
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("old", OLD_LEDGERS, ids=lambda path: path.stem)
-async def test_ledgers_of_earlier_versions_are_opened(old: Path, tmp_path: Path, clock: VirtualClock) -> None:
-    """A ledger file written by each earlier version is upgraded, keeps its orders and proof, and can be worked on."""
-    shutil.copyfile(old, tmp_path / "ledger.db")
-    ledger = Ledger(Databases.settings(f"sqlite+aiosqlite:///{tmp_path}/ledger.db"), clock=clock)
-    try:
-        await migrate(ledger)
-        clock.forward(hours=2)
-        orders = await list_orders(ledger)
-        stories = [await story_of(ledger, order) for order in orders]
-        broken = [line async for line in broken_chains(ledger)]
-        claimed = await claim_due(ledger, ACCOUNT, limit=10, import_on="ready", first_probe=RULES.first_probe)
-
-        assert [order.source_order_id for order in orders] == ["100-4", "100-3", "100-2", "100-1"]
-        assert broken == []
-        assert await event_buckets(ledger, ACCOUNT) == {"applied": 5, "kept": 1, "unreadable": 1}
-        assert all(story.events for story in stories)
-        assert [line.kind for line in stories[-1].effects] == ["insert", "insert", "accept", "accept"]
-        assert {"100-2"} == {claim.source_order_id for claim in claimed}
-    finally:
-        await ledger.dispose()

@@ -23,6 +23,7 @@ SOMETIMES = {
     "cancel_refused_as_shipped": "a cancel that the store refused because the order had shipped",
     "parked_then_landed": "a parked order that a person put back in line and that landed",
     "cursor_rejected": "a cursor that the provider did not take any more",
+    "backfill_resumed": "a backfill that was stopped and resumed",
 }
 """What a session must have walked through, or its green means less than it says."""
 
