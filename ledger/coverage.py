@@ -22,6 +22,9 @@ from models.tables import Coverage, SourceEvent
 
 By = Literal["live", "backfill", "reconcile"]
 FEED_START = "feed_start"
+CHAIN_BROKEN = "live_break"
+# Rows that are moments and prove nothing.
+_MOMENTS = (FEED_START, CHAIN_BROKEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ async def proofs(ledger: Ledger, key: AccountKey, span: Span) -> list[Proof]:
             select(Coverage)
             .where(
                 *_of(key),
-                col(Coverage.by) != FEED_START,
+                col(Coverage.by).not_in(_MOMENTS),
                 col(Coverage.start_at) < span.end,
                 col(Coverage.end_at) > span.start,
             )
@@ -102,14 +105,37 @@ async def note_feed_start(ledger: Ledger, key: AccountKey, at: datetime) -> None
     if known is not None and known <= at:
         return
     now = ledger.clock()
-    row = coverage_row(key, Span(at, at.replace(year=9999)), by="live", how="", now=now, events=0, pages=0)
-    row |= {"by": FEED_START, "end_at": at, "how": "the feed begins with an event of this moment"}
+    row = _moment(key, FEED_START, at, "the feed begins with an event of this moment", now)
     async with ledger.write() as session:
         session.add(Coverage(**row))
 
 
+def _moment(key: AccountKey, by: str, at: datetime, how: str, now: datetime) -> dict[str, Any]:
+    """A row that is no interval but a moment."""
+    return {
+        "provider": key.provider,
+        "environment": key.environment,
+        "account": key.account,
+        "start_at": at,
+        "end_at": at,
+        "by": by,
+        "how": how,
+        "proved_at": now,
+    }
+
+
+def broken_chain(key: AccountKey, at: datetime, now: datetime) -> dict[str, Any]:
+    """The row that says that live polling lost its place and begins anew with an event of ``at``.
+
+    It is written with the first page that is read again, so that a poll that is interrupted then cannot let the one
+    after it call the time between proven.
+    """
+    how = "live polling lost its place here: the provider forgot its cursor, and the feed was read from its beginning"
+    return {**_moment(key, CHAIN_BROKEN, at, how, now), "run_id": None, "events": 0, "pages": 0}
+
+
 async def extend_live(
-    ledger: Ledger, key: AccountKey, *, until: datetime, since: datetime | None, anew: bool, lease: str, fence: int
+    ledger: Ledger, key: AccountKey, *, until: datetime, since: datetime | None, lease: str, fence: int
 ) -> Span | None:
     """Live polling read the feed to its end: everything up to ``until`` is complete.
 
@@ -117,8 +143,8 @@ async def extend_live(
         ledger: where.
         key: whose feed.
         until: up to which moment nothing can be missing any more; already without the safety margin.
-        since: from when on, where no row is there yet or the chain of cursors broke.
-        anew: whether the chain of cursors broke, so that the old row must not grow over the gap.
+        since: from when on, where no row is there yet. Where the chain of cursors broke, it is from there on, and the
+            row of before never grows over the gap.
         lease: the feed lease's name; only its holder may say this.
         fence: its fencing number.
 
@@ -128,9 +154,12 @@ async def extend_live(
     now = ledger.clock()
     async with ledger.write() as session:
         await check_feed(session, ledger, lease, fence)
-        query = select(Coverage).where(*_of(key), Coverage.by == "live").order_by(col(Coverage.id).desc()).limit(1)
+        chain = col(Coverage.by).in_(("live", CHAIN_BROKEN))
+        query = select(Coverage).where(*_of(key), chain).order_by(col(Coverage.id).desc()).limit(1)
         row = (await session.exec(query.with_for_update())).first()
-        if row is None or anew:
+        if row is not None and row.by == CHAIN_BROKEN:
+            since, row = row.start_at, None
+        if row is None:
             if since is None or since >= until:
                 return None
             how = "read without a gap by live polling, each poll from the place where the one before had ended"
@@ -168,5 +197,5 @@ async def time_of_event(ledger: Ledger, key: AccountKey, event_id: str) -> datet
 async def proven_from(ledger: Ledger, key: AccountKey) -> datetime | None:
     """The earliest moment of which anything is proven; None while nothing is."""
     async with ledger.read() as session:
-        query = select(func.min(col(Coverage.start_at))).where(*_of(key), col(Coverage.by) != FEED_START)
+        query = select(func.min(col(Coverage.start_at))).where(*_of(key), col(Coverage.by).not_in(_MOMENTS))
         return (await session.exec(query)).one()

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Table, insert, update
+from sqlalchemy import Table, func, insert, union_all, update
+from sqlalchemy import select as sa_select
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from ledger.cursor import CursorMove, events_of, move_cursor
 from ledger.engine import MAX_IN_LIST, Ledger
-from ledger.hot import ORDERS, Row, load_rows, save_effects, save_rows
+from ledger.hot import EFFECTS, ORDERS, Row, load_rows, save_effects, save_rows
 from ledger.leases import check_feed
 from ledger.notices import notice_row, save_notices
 from ledger.rows import account_filter, effect_line, learn_status, park, reschedule
@@ -26,13 +27,15 @@ from ledger.steps import Rules
 from models.glopal import GlopalEvent, UnreadableEvent, clean_text
 from models.ids import MAX_SOURCE_ID, AccountKey, is_safe_source_id
 from models.lifecycle import Landing, SourceStatus
-from models.tables import BadAnswer, Coverage, SourceEvent, SourceOrder
+from models.tables import BadAnswer, Coverage, OpenIntent, OrderRecord, SourceEvent, SourceOrder
 
 MAX_KEPT_BODY = 64 * 1024
 # What found an event first.
 Via = Literal["live", "backfill", "reconcile"]
 EVENTS: Table = SourceEvent.__table__  # type: ignore[attr-defined]
 COVERAGE: Table = Coverage.__table__  # type: ignore[attr-defined]
+DOCUMENTS: Table = OrderRecord.__table__  # type: ignore[attr-defined]
+INTENTS: Table = OpenIntent.__table__  # type: ignore[attr-defined]
 LIVE, HISTORY = 0, 1
 
 
@@ -228,9 +231,20 @@ async def _order_ids(
     if missing:
         blank = _blank_order(key, now, via)
         rows = [{**blank, "source_order_id": name, "reference": key.reference(name)} for name in missing]
+        if ledger.is_sqlite:
+            # It gives the id of the newest row out again once that was deleted, and what hangs on it is still there.
+            first = await _unused_id(session)
+            rows = [{**row, "id": first + place} for place, row in enumerate(rows)]
         await session.execute(ledger.insert_ignoring(ORDERS), rows)
         found |= await _ids_of(session, key, missing)
     return found, set(missing)
+
+
+async def _unused_id(session: AsyncSession) -> int:
+    """An id that no row of an order has, nor had one of which anything is left. SQLite has one writer at a time."""
+    places = (ORDERS.c.id, EFFECTS.c.order_id, EVENTS.c.order_id, DOCUMENTS.c.order_id, INTENTS.c.order_id)
+    used = union_all(*(sa_select(func.max(column)) for column in places)).subquery()
+    return int((await session.execute(sa_select(func.max(used.c[0])))).scalar() or 0) + 1
 
 
 def _blank_order(key: AccountKey, now: datetime, via: Via) -> dict[str, Any]:

@@ -110,7 +110,8 @@ async def load_rows(session: AsyncSession, ids: Iterable[int], *, lock: bool = T
     for start in range(0, len(wanted), MAX_IN_LIST):
         query = rows_where(ORDERS.c.id.in_(wanted[start : start + MAX_IN_LIST])).order_by(ORDERS.c.id)
         if lock:
-            query = query.with_for_update()
+            # PostgreSQL's foreign keys lock the rows that events point to; FOR UPDATE would deadlock with them.
+            query = query.with_for_update(key_share=True)
         found.update({row.id: row for row in await fetch_rows(session, query)})
     return found
 

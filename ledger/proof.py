@@ -104,7 +104,9 @@ async def _ready(session: AsyncSession, ids: Sequence[int]) -> dict[int, datetim
 async def _only_read(ledger: Ledger, key: AccountKey, span: Span) -> AsyncIterator[ProofOf]:
     """Orders that the provider's feed spoke of and the ledger still lacks."""
     async with ledger.read() as session:
-        there = select(SourceOrder.source_order_id).where(*account_filter(key))
+        there = select(SourceOrder.id).where(
+            *account_filter(key), col(SourceOrder.source_order_id) == col(Reading.source_order_id)
+        )
         query = (
             select(Reading)
             .where(
@@ -113,7 +115,7 @@ async def _only_read(ledger: Ledger, key: AccountKey, span: Span) -> AsyncIterat
                 Reading.account == key.account,
                 col(Reading.first_event_at) >= span.start,
                 col(Reading.first_event_at) < span.end,
-                col(Reading.source_order_id).not_in(there),
+                ~there.exists(),
             )
             .order_by(col(Reading.id))
         )

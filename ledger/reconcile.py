@@ -146,8 +146,9 @@ def ledger_side(row: Row, content_hash: str, *, open_intent: bool, now: datetime
         store_order_number=row.store_order_number or "",
         content_hash=content_hash,
         open_since=None if resting else _open_since(row, landing),
-        parked_code=row.parked_code or "",
-        parked_reason=row.parked_reason or "",
+        # One that is being tried again by itself keeps its code and is not parked.
+        parked_code=(row.parked_code or "") if row.parked_at is not None else "",
+        parked_reason=(row.parked_reason or "") if row.parked_at is not None else "",
         closed=row.closed_at is not None,
         effect_open=open_intent or leased or landing in UNKNOWN,
         due=row.due_at is not None and not resting,

@@ -19,7 +19,7 @@ from ledger.steps import RECHECKED, Rules
 from models.ids import AccountKey
 
 MOST_KINDS = 20
-LONGEST_WAIT = timedelta(minutes=15)
+LONGEST_WAIT = timedelta(hours=1)
 # An order is tried again after a tenth of the time that it has waited already.
 SHARE = 10
 # Parkings that the mapping may have caused.
@@ -125,5 +125,7 @@ async def _again(ledger: Ledger, rules: Rules, ids: Sequence[int], now: datetime
         again: list[Row] = [row for row in rows.values() if row.parked_at is not None and row.parked_code in RECHECKED]
         for row in again:
             row.parked_at, row.rechecked_at, row.attempts = None, now, 0
+            # Its deadline may have passed while it waited; whatever this try comes to, the policy looks at it again.
+            row.deadline_applied_at = None
             reschedule(row, rules.import_on, now)
         await save_rows(session, again)

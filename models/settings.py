@@ -131,7 +131,7 @@ class Policy(_Section):
     recheck_refused: Seconds = Field(
         default=60.0,
         description="An order refused for an unknown SKU or missing stock is tried again by itself, one of each kind, "
-        "at the first poll after so many seconds; the longer it waits, the rarer (at most every 15 minutes). 0: never.",
+        "at the first poll after so many seconds; the longer it waits, the rarer (at least every hour). 0: never.",
     )
     backoff_first: float = Field(default=60.0, gt=0, le=_DAY)
     backoff_longest: float = Field(default=1800.0, gt=0, le=_DAY)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from prefect import task
 
 from ledger.coverage import coverage_row, note_feed_start
-from ledger.events import record_page
+from ledger.engine import LedgerUnavailable
+from ledger.events import Recorded, record_page
 from models.ranges import Span
 from models.time import parse_instant
 from tasks.batch import TASK_OPTIONS
 from tasks.held import MOST_HELD, Leg
 from tasks.runtime import Runtime, current
-from tasks.walk import Entry, Walk, walk, within
+from tasks.walk import Entry, Walk, walk
+
+LEDGER_WAITS = (0.2, 1.0)
 
 
 @task(name="walk-feed", task_run_name="read events of {label}", tags=["crossdock", "backfill"], **TASK_OPTIONS)
@@ -87,12 +91,10 @@ async def record_leg(runtime: Runtime, leg: Leg, run_id: int | None, *, lease: t
     added = Added()
 
     async def record(page: Sequence[Entry], proofs: Sequence[dict[str, object]] = ()) -> None:
-        # Where pages begin and end is chance: what lies around the range on them was not asked for.
-        inside = [entry for entry in page if within(entry, leg.span)]
-        if not inside and not proofs:
-            return
-        got = await record_page(
-            runtime.ledger, runtime.key, inside, runtime.rules, via="backfill", coverage=proofs, lease=lease
+        got = await _patiently(
+            lambda: record_page(
+                runtime.ledger, runtime.key, page, runtime.rules, via="backfill", coverage=proofs, lease=lease
+            )
         )
         added.new += got.new
         added.known += got.known
@@ -113,6 +115,16 @@ async def record_leg(runtime: Runtime, leg: Leg, run_id: int | None, *, lease: t
     leg.pages = []
     added.proven = leg.walked.proven
     return added
+
+
+async def _patiently(write: Callable[[], Awaitable[Recorded]]) -> Recorded:
+    """Write once more when the ledger was busy: a live poll may hold what this page needs."""
+    for wait in LEDGER_WAITS:
+        try:
+            return await write()
+        except LedgerUnavailable:
+            await asyncio.sleep(wait)
+    return await write()
 
 
 def _proofs(runtime: Runtime, leg: Leg, walked: Walk, run_id: int | None) -> list[dict[str, object]]:

@@ -13,7 +13,7 @@ from ledger.coverage import coverage_row, note_feed_start
 from ledger.events import record_page
 from ledger.queries import known_events
 from ledger.reconcile import save_judged
-from models.glopal import GlopalEvent
+from models.glopal import GlopalEvent, UnreadableEvent
 from models.ids import is_safe_source_id
 from models.ranges import Span
 from models.time import parse_instant
@@ -71,7 +71,7 @@ async def check_span(runtime: Runtime, span: Span, *, repair: bool) -> FeedCheck
     check = FeedCheck()
 
     async def look(page: Sequence[Entry]) -> None:
-        await _look(runtime, check, page, span, repair=repair)
+        await _look(runtime, check, page, repair=repair)
 
     walked = await walk(runtime, span, look)
     check.calls, check.why_not = walked.calls, walked.why_not
@@ -100,8 +100,8 @@ def _proof(runtime: Runtime, walked: Walk) -> dict[str, object]:
     )
 
 
-async def _look(runtime: Runtime, check: FeedCheck, page: Sequence[Entry], span: Span, *, repair: bool) -> None:
-    inside = [entry for entry in page if not isinstance(entry, GlopalEvent) or _within(entry, span)]
+async def _look(runtime: Runtime, check: FeedCheck, inside: Sequence[Entry], *, repair: bool) -> None:
+    check.bad += [f"event {entry.event_id or '(without id)'}: {entry.reason}" for entry in _unreadable(inside)]
     readable = [entry for entry in inside if isinstance(entry, GlopalEvent)]
     check.events += len(readable)
     known = await known_events(runtime.ledger, runtime.key, [entry.event_id for entry in readable])
@@ -116,11 +116,10 @@ async def _look(runtime: Runtime, check: FeedCheck, page: Sequence[Entry], span:
     if repair and (fresh or missing or len(readable) < len(inside)):
         got = await record_page(runtime.ledger, runtime.key, inside, runtime.rules, via="reconcile")
         check.parked += got.parked
-        check.bad += got.bad
 
 
-def _within(entry: GlopalEvent, span: Span) -> bool:
-    return entry.event_at is None or span.contains(entry.event_at)
+def _unreadable(entries: Iterable[Entry]) -> list[UnreadableEvent]:
+    return [entry for entry in entries if isinstance(entry, UnreadableEvent)]
 
 
 def _first_events(events: Iterable[GlopalEvent]) -> dict[str, datetime | None]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from prefect import task
 
 from clients.glopal import RawPage
-from ledger.coverage import extend_live, note_feed_start, time_of_event
+from ledger.coverage import broken_chain, extend_live, note_feed_start, time_of_event
 from ledger.cursor import Cursor, CursorMove, confirm_end, overlap_anchor, read_place
 from ledger.events import Recorded, record_page
 from ledger.leases import acquire_feed, release_feed
@@ -16,7 +16,7 @@ from models.glopal import UnreadableEvent
 from models.outcome import Done, Failure, NotYet, RefusalCode, Refused, error_for
 from tasks.batch import TASK_OPTIONS
 from tasks.runtime import Runtime, current
-from tasks.walk import MARGIN, provider_now, times_of
+from tasks.walk import begins_with, proven_until, times_of
 
 # The page size that Glopal's pages print; taken for a full page only while no page was seen that another one followed.
 ASSUMED_PAGE = 20
@@ -81,7 +81,7 @@ async def pull(runtime: Runtime) -> Pulled:
 
 async def _pull(runtime: Runtime, lease: str, fence: int) -> Pulled:
     # Taken before anything is read: what is published meanwhile is no part of what this poll completes.
-    until = provider_now(runtime) - MARGIN
+    started = runtime.ledger.clock()
     known = await read_place(runtime.ledger, runtime.key)
     start = cursor = known.at
     if cursor is not None and runtime.account.overlap:
@@ -95,7 +95,8 @@ async def _pull(runtime: Runtime, lease: str, fence: int) -> Pulled:
         outcome = await runtime.client.events(after)
         if not isinstance(outcome, Done):
             if not _cursor_rejected(outcome, after) or pulled.cursor_reset:
-                raise error_for(outcome, f"events of {runtime.name}")
+                lost = " (the stored cursor was rejected; reading from the beginning)" if pulled.cursor_reset else ""
+                raise error_for(outcome, f"events of {runtime.name}{lost}")
             if after == start and start != cursor:
                 # Only the overlap's start has left the feed; the cursor itself may still be there.
                 after = start = cursor
@@ -107,25 +108,31 @@ async def _pull(runtime: Runtime, lease: str, fence: int) -> Pulled:
         page = outcome.value.page
         if not page.events:
             await confirm_end(runtime.ledger, runtime.key)
-            await _complete(runtime, pulled, Completed(known.at, first, until), lease, fence)
+            await _complete(runtime, Completed(known.at, first, proven_until(runtime, started)), lease, fence)
             break
         if after is None:
-            first = min(times_of(page.events), default=None)
+            first = begins_with(times_of(page.events))
         ids = {entry.event_id for entry in page.events}
         passed = passed or cursor in ids
         move = CursorMove(page.cursor, lease, fence, length) if passed and page.cursor else None
-        recorded = await record_page(runtime.ledger, runtime.key, page.events, runtime.rules, move)
+        anew = _chain_broken(runtime, first) if after is None and pulled.cursor_reset else ()
+        recorded = await record_page(runtime.ledger, runtime.key, page.events, runtime.rules, move, coverage=anew)
         pulled.add(recorded)
         if page.cursor is None or page.cursor in met:
             pulled.problem = "the feed gave a page that leads nowhere new; reading stopped there"
             break
         length = len(page.events)
         if _at_known_end(runtime, outcome.value, recorded, known):
-            await _complete(runtime, pulled, Completed(known.at, first, until), lease, fence)
+            await _complete(runtime, Completed(known.at, first, proven_until(runtime, started)), lease, fence)
             break
         met.add(page.cursor)
         after = page.cursor
     return pulled
+
+
+def _chain_broken(runtime: Runtime, first: datetime | None) -> list[dict[str, object]]:
+    now = runtime.ledger.clock()
+    return [broken_chain(runtime.key, first or now, now)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +144,7 @@ class Completed:
     until: datetime
 
 
-async def _complete(runtime: Runtime, pulled: Pulled, done: Completed, lease: str, fence: int) -> None:
+async def _complete(runtime: Runtime, done: Completed, lease: str, fence: int) -> None:
     """Prolong what live polling proves: the feed was read to its end from where the poll before had stopped."""
     if done.first is not None:
         await note_feed_start(runtime.ledger, runtime.key, done.first)
@@ -149,7 +156,6 @@ async def _complete(runtime: Runtime, pulled: Pulled, done: Completed, lease: st
         runtime.key,
         until=done.until,
         since=since,
-        anew=pulled.cursor_reset,
         lease=lease,
         fence=fence,
     )

@@ -11,20 +11,23 @@ Nothing younger than ``MARGIN`` is called complete: an event can be published so
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ledger.coverage import nearest_event
 from models.glopal import GlopalEvent, UnreadableEvent
 from models.outcome import Done, EffectFailed, RefusalCode, Refused, error_for
-from models.ranges import Span
+from models.ranges import EARLIEST_START, Span
 from tasks.runtime import Runtime
+from tasks.sorter import Sorter
 
 MARGIN = timedelta(minutes=15)
 # How far before the interval an event is looked for whose place cannot be checked by the page before it.
 FURTHER_BACK = (timedelta(hours=6), timedelta(days=2), timedelta(days=14))
 # So many events have to agree before the walk has left the interval; with short pages that takes some of them.
-ENOUGH = 10
+ENOUGH = 25
+# A first page needs more times than this before one of them can be called a mistake.
+MISDATED = 4
 # A feed that never leaves the interval must not keep a run alive for ever.
 MOST_PAGES = 100_000
 
@@ -42,7 +45,11 @@ class Walk:
         how: what proves it, in one plain sentence.
         why_not: why the rest is not proven, in plain words; empty when all of it is.
         from_start: whether the walk met the beginning of the feed.
-        begins_at: the earliest event that the walk saw; with ``from_start``, when the feed begins.
+        begins_at: when the feed begins, with ``from_start``.
+        first_times: the times on the first page that had any.
+        last_times: those on the last one.
+        unreadable: entries that cannot be read.
+        sorter: tells which entries are taken.
         calls: pages asked for.
         pages: pages that had events in or near the interval.
         events: their number.
@@ -57,17 +64,21 @@ class Walk:
     calls: int = 0
     pages: int = 0
     events: int = 0
+    first_times: list[datetime] = field(default_factory=list)
+    last_times: list[datetime] = field(default_factory=list)
+    unreadable: int = 0
+    sorter: Sorter | None = None
 
 
 async def walk(runtime: Runtime, span: Span, on_page: OnPage) -> Walk:
-    """Walk the feed over ``span``; every page with events in or near it is handed to ``on_page``.
+    """Walk the feed over ``span``; what lies in it, or out of its time, is handed to ``on_page``.
 
     Raises:
         EffectFailed: the feed could not be read; nothing is proven, and what was handed out is as good as before.
     """
     # Taken before anything is read: what happens meanwhile is no part of the proof.
-    until = provider_now(runtime) - MARGIN
-    seen = Walk(span)
+    started = runtime.ledger.clock()
+    seen = Walk(span, sorter=Sorter(span, MARGIN))
     before = await _nearest_before(runtime, span.start - MARGIN)
     after = await _nearest_after(runtime, span.end + MARGIN)
     if before is not None and (after is None or span.start - before[1] <= after[1] - span.end):
@@ -75,7 +86,7 @@ async def walk(runtime: Runtime, span: Span, on_page: OnPage) -> Walk:
             await _backward(runtime, seen, after, on_page)
     else:
         await _backward(runtime, seen, after, on_page)
-    return _judged(seen, until)
+    return _judged(seen, proven_until(runtime, started))
 
 
 async def _nearest_before(runtime: Runtime, moment: datetime) -> tuple[str, datetime] | None:
@@ -90,11 +101,22 @@ async def _nearest_after(runtime: Runtime, moment: datetime) -> tuple[str, datet
     return min((place for place in (known, met) if place is not None), key=lambda place: place[1], default=None)
 
 
-def provider_now(runtime: Runtime) -> datetime:
-    """The provider's own time, as far as its answers tell it; events carry that clock's times, not ours."""
-    skew = runtime.client.server_clock.skew
-    wrong = runtime.client.server_clock.wrong and skew is not None
-    return runtime.ledger.clock() - timedelta(seconds=skew or 0.0 if wrong else 0.0)
+def proven_until(runtime: Runtime, started: datetime) -> datetime:
+    """Up to which moment something that was read since ``started`` can be complete.
+
+    Events carry the provider's times, and its answers have told its clock by now; of two clocks that disagree the one
+    that is behind counts.
+    """
+    skew = runtime.client.server_clock.skew if runtime.client.server_clock.wrong else None
+    return started - timedelta(seconds=max(skew or 0.0, 0.0)) - MARGIN
+
+
+def begins_with(times: Sequence[datetime]) -> datetime | None:
+    """When a feed begins, by the times on its first page. One that lies a day before all others is a mistake in it."""
+    ordered = sorted(times)
+    if len(ordered) > MISDATED and ordered[1] - ordered[0] > timedelta(days=1):
+        ordered = ordered[1:]
+    return max(ordered[0], EARLIEST_START) if ordered else None
 
 
 async def _forward(runtime: Runtime, seen: Walk, anchor: str, on_page: OnPage) -> bool:
@@ -143,7 +165,7 @@ async def _to_the_end(
             return False
         cursor = _last_id(page)
         if page:
-            await _hand_out(runtime, seen, page, on_page)
+            await _hand_out(runtime, seen, page, on_page, forward=True)
         end = "the end of the feed" if not page else ""
         if page and _lies_after(lately.with_page(page), seen.span.end + MARGIN):
             end = f"event {cursor} after it"
@@ -189,8 +211,7 @@ async def _backward(runtime: Runtime, seen: Walk, known: tuple[str, datetime] | 
             return
         met.add(first)
         page = before
-    if anchor and known:
-        seen.begins_at = min(known[1], seen.begins_at or known[1])
+    seen.begins_at = begins_with(seen.last_times) or (known[1] if anchor and known else None)
     _began(seen, f"every page from {came_from} back to the beginning of the feed was read")
 
 
@@ -252,28 +273,36 @@ def _began(seen: Walk, how: str) -> None:
 
 
 async def _from_the_beginning(runtime: Runtime, seen: Walk, on_page: OnPage) -> None:
-    seen.begins_at = None
+    seen.first_times = []
     if not await _to_the_end(runtime, seen, None, on_page):
         raise error_for(
             Refused(RefusalCode.CONFLICT, "Glopal gives neither the feed's beginning nor pages backwards"),
             f"events of {runtime.name}",
         )
     if seen.proven is not None:
+        seen.begins_at = begins_with(seen.first_times)
         _began(seen, seen.how)
 
 
-async def _hand_out(runtime: Runtime, seen: Walk, page: Sequence[Entry], on_page: OnPage) -> None:
+async def _hand_out(
+    runtime: Runtime, seen: Walk, page: Sequence[Entry], on_page: OnPage, *, forward: bool = False
+) -> None:
     times = times_of(page)
     for entry in (page[0], page[-1]):
         if isinstance(entry, GlopalEvent) and entry.event_at is not None:
             runtime.held.note_place(entry.event_at, entry.event_id)
     if times:
-        seen.begins_at = min([*times, *([seen.begins_at] if seen.begins_at else [])])
+        seen.first_times, seen.last_times = seen.first_times or times, times
     near = Span(seen.span.start - MARGIN, seen.span.end + MARGIN)
-    if not times or any(near.contains(at) for at in times):
+    # Once inside, every page counts: one full of events that came late lies in nobody's interval.
+    if seen.pages or not times or any(near.contains(at) for at in times):
         seen.pages += 1
         seen.events += len(page)
-        await on_page(page)
+        seen.unreadable += sum(not isinstance(entry, GlopalEvent) for entry in page)
+        assert seen.sorter is not None  # noqa: S101 - a walk that reads has one
+        own = seen.sorter.own(page, forward=forward)
+        if own:
+            await on_page(own)
 
 
 async def _page(
@@ -297,11 +326,6 @@ async def _page(
 def times_of(page: Sequence[Entry]) -> list[datetime]:
     """The times of a page's events that have one."""
     return [entry.event_at for entry in page if isinstance(entry, GlopalEvent) and entry.event_at is not None]
-
-
-def within(entry: Entry, span: Span) -> bool:
-    """Whether an entry belongs to an interval; one without a time does, wherever it is met."""
-    return not isinstance(entry, GlopalEvent) or entry.event_at is None or span.contains(entry.event_at)
 
 
 class _Lately:
@@ -350,6 +374,8 @@ def _judged(seen: Walk, until: datetime) -> Walk:
         young = f"what is younger than {int(MARGIN.total_seconds() // 60)} minutes may still be published"
         seen.why_not = f"{seen.why_not}; {young}" if seen.why_not else young
     seen.proven = Span(start, end) if start < end else None
+    if seen.unreadable:
+        seen.how += f"; {seen.unreadable} of the entries cannot be read and are kept as received"
     return seen
 
 

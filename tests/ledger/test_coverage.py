@@ -12,6 +12,7 @@ from sqlmodel import col, select
 from ledger import Ledger, LedgerUnavailable
 from ledger.coverage import (
     Proof,
+    broken_chain,
     coverage_row,
     extend_live,
     feed_start,
@@ -120,14 +121,12 @@ async def test_proofs_are_found_by_what_they_touch(ledger: Ledger) -> None:
 # ---------------------------------------------------------------------------- live polling
 
 
-async def live(
-    ledger: Ledger, until: float, since: float | None = None, *, anew: bool = False, fence: int = 0
-) -> Span | None:
+async def live(ledger: Ledger, until: float, since: float | None = None, *, fence: int = 0) -> Span | None:
     """Prolong what live polling proves; with a fresh lease unless a fence is given."""
     held = fence or await acquire_feed(ledger, "feed")
     assert held is not None
     begin = None if since is None else at(since)
-    return await extend_live(ledger, ACCOUNT, until=at(until), since=begin, anew=anew, lease="feed", fence=held)
+    return await extend_live(ledger, ACCOUNT, until=at(until), since=begin, lease="feed", fence=held)
 
 
 async def test_live_polling_has_one_row_that_grows(ledger: Ledger, clock: VirtualClock) -> None:
@@ -143,7 +142,10 @@ async def test_live_polling_has_one_row_that_grows(ledger: Ledger, clock: Virtua
 async def test_a_reset_cursor_breaks_the_proof(ledger: Ledger) -> None:
     """Where the chain of cursors broke the old row stays as it was, and a new one grows from then on."""
     await live(ledger, 5, since=1)
-    assert await live(ledger, 20, since=9, anew=True) == Span(at(9), at(20))
+    anew = [broken_chain(ACCOUNT, at(9), ledger.clock())]
+    await record_page(ledger, ACCOUNT, [], RULES, coverage=anew)
+    assert await known(ledger) == [Span(at(1), at(5))]
+    assert await live(ledger, 20, since=2) == Span(at(9), at(20))
     assert await live(ledger, 22, since=2) == Span(at(9), at(22))
     assert await known(ledger) == [Span(at(1), at(5)), Span(at(9), at(22))]
 
@@ -151,8 +153,7 @@ async def test_a_reset_cursor_breaks_the_proof(ledger: Ledger) -> None:
 async def test_without_a_beginning_nothing_is_proven(ledger: Ledger) -> None:
     """A poll that does not know from when on it read, or only from now on, proves nothing and breaks nothing."""
     for since in (None, 5.0, 6.0):
-        for anew in (False, True):
-            assert await live(ledger, 5, since=since, anew=anew) is None
+        assert await live(ledger, 5, since=since) is None
     assert await known(ledger) == []
 
 
@@ -173,7 +174,7 @@ async def test_accounts_have_their_own_live_rows(ledger: Ledger) -> None:
     other = new_account()
     fence = await acquire_feed(ledger, "feed")
     assert fence is not None
-    await extend_live(ledger, other, until=at(9), since=at(8), anew=False, lease="feed", fence=fence)
+    await extend_live(ledger, other, until=at(9), since=at(8), lease="feed", fence=fence)
     assert (await known(ledger), await known(ledger, other)) == ([Span(at(1), at(5))], [Span(at(8), at(9))])
 
 

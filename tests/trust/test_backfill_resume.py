@@ -103,7 +103,7 @@ async def test_a_proven_range_costs_no_page(worlds: Worlds) -> None:
 
 
 async def test_days_before_the_feed_are_not_asked_for_again(worlds: Worlds) -> None:
-    """A range that begins long before the feed does costs no call for each day that nobody can see, nor a second time."""
+    """A range that begins long before the feed costs no call for each day that nobody can see, nor a second time."""
     world = await at_present(worlds)
     world.sandbox.generate(6, seed=33, hours=30)
     span = ago(world, 40, 0.05)
