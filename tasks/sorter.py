@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from statistics import median_high, median_low
 
 from models.glopal import GlopalEvent, UnreadableEvent
 from models.ranges import Span
 
-LAST_YEAR = 9999
+# So many neighbours on either side tell whether an event stands out of its time.
+NEIGHBOURS = 5
 Entry = GlopalEvent | UnreadableEvent
 
 
@@ -27,30 +30,37 @@ class Sorter:
     def __init__(self, span: Span, margin: timedelta) -> None:
         self._span = span
         self._margin = margin
-        self._latest: datetime | None = None
+        self._orderly: deque[datetime] = deque(maxlen=NEIGHBOURS)
 
-    def own(self, page: Sequence[Entry], *, forward: bool) -> list[Entry]:
+    def own(self, page: Sequence[Entry], preceding: Sequence[Entry] | None) -> list[Entry]:
         """The entries of the next page that are to be taken.
 
         Args:
             page: oldest first.
-            forward: whether it follows the page before; of a walk that goes backwards each page is judged by itself.
+            preceding: the page that stands before it in the feed, empty when that is not known; None when it is the one
+                that was judged last.
         """
-        if not forward:
-            self._latest = None
-        later, ahead = datetime.max.replace(tzinfo=UTC), []
-        for entry in reversed(page):
-            ahead.append(later)
-            if isinstance(entry, GlopalEvent) and entry.event_at is not None:
-                later = min(later, entry.event_at)
-        return [entry for entry, after in zip(page, reversed(ahead), strict=True) if self._take(entry, after)]
+        if preceding is not None:
+            self._orderly.clear()
+            self._judge(preceding)
+        return self._judge(page)
 
-    def _take(self, entry: Entry, after: datetime) -> bool:
-        if not isinstance(entry, GlopalEvent) or entry.event_at is None:
-            return True
-        at, latest = entry.event_at, self._latest
-        late = latest is not None and at < latest - self._margin
-        early = after.year < LAST_YEAR and at > after + self._margin
-        if not early:
-            self._latest = max(at, latest or at)
+    def _judge(self, page: Sequence[Entry]) -> list[Entry]:
+        timed = [entry.event_at for entry in page if isinstance(entry, GlopalEvent) and entry.event_at is not None]
+        taken: list[Entry] = []
+        place = 0
+        for entry in page:
+            if isinstance(entry, GlopalEvent) and entry.event_at is not None:
+                place += 1
+                if not self._own(entry.event_at, timed[place : place + NEIGHBOURS]):
+                    continue
+            taken.append(entry)
+        return taken
+
+    def _own(self, at: datetime, following: Sequence[datetime]) -> bool:
+        """Whether an event is taken, by its neighbours: more than half of them tell where in time this place is."""
+        late = bool(self._orderly) and at < median_low(self._orderly) - self._margin
+        early = bool(following) and at > median_high(following) + self._margin
+        if not late and not early:
+            self._orderly.append(at)
         return self._span.contains(at) or late or early

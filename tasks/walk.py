@@ -165,7 +165,7 @@ async def _to_the_end(
             return False
         cursor = _last_id(page)
         if page:
-            await _hand_out(runtime, seen, page, on_page, forward=True)
+            await _hand_out(runtime, seen, page, on_page, preceding=None)
         end = "the end of the feed" if not page else ""
         if page and _lies_after(lately.with_page(page), seen.span.end + MARGIN):
             end = f"event {cursor} after it"
@@ -193,19 +193,20 @@ async def _backward(runtime: Runtime, seen: Walk, known: tuple[str, datetime] | 
     came_from = f"event {anchor} after it" if anchor else "the end of the feed"
     met, lately = {anchor}, _Lately()
     while page:
-        await _hand_out(runtime, seen, page, on_page)
         first = next((entry.event_id for entry in page if entry.event_id), None)
         if _lies_before(lately.with_page(page), seen.span.start - MARGIN):
             seen.proven = seen.span
             seen.how = f"every page from {came_from} back to event {first} before it was read"
-            return
-        if first is None:
+        elif first is None:
             seen.why_not = "the feed gave a page that leads nowhere new"
-            return
-        if seen.calls >= MOST_PAGES:
+        elif seen.calls >= MOST_PAGES:
             seen.why_not = f"the feed did not come to the interval's beginning within {MOST_PAGES} pages"
+        if seen.proven or seen.why_not or first is None:
+            await _hand_out(runtime, seen, page, on_page)
             return
         before = await _page(runtime, seen, before=first) if first not in met else None
+        # Only what stands before a page tells whether its first events came late.
+        await _hand_out(runtime, seen, page, on_page, preceding=before or ())
         if before is None:
             await _only_ahead(runtime, seen, on_page)
             return
@@ -285,7 +286,7 @@ async def _from_the_beginning(runtime: Runtime, seen: Walk, on_page: OnPage) -> 
 
 
 async def _hand_out(
-    runtime: Runtime, seen: Walk, page: Sequence[Entry], on_page: OnPage, *, forward: bool = False
+    runtime: Runtime, seen: Walk, page: Sequence[Entry], on_page: OnPage, *, preceding: Sequence[Entry] | None = ()
 ) -> None:
     times = times_of(page)
     for entry in (page[0], page[-1]):
@@ -300,7 +301,7 @@ async def _hand_out(
         seen.events += len(page)
         seen.unreadable += sum(not isinstance(entry, GlopalEvent) for entry in page)
         assert seen.sorter is not None  # noqa: S101 - a walk that reads has one
-        own = seen.sorter.own(page, forward=forward)
+        own = seen.sorter.own(page, preceding)
         if own:
             await on_page(own)
 
