@@ -64,3 +64,21 @@ class Sorter:
         if not late and not early:
             self._orderly.append(at)
         return self._span.contains(at) or late or early
+
+
+class Lately:
+    """The times on the pages read last, as many as it takes to judge where the walk is."""
+
+    def __init__(self, enough: int) -> None:
+        self._enough = enough
+        self._pages: list[list[datetime]] = []
+
+    def with_page(self, page: Sequence[Entry]) -> list[datetime]:
+        """The times once this page is read; none while they are too few."""
+        self._pages.append(
+            [entry.event_at for entry in page if isinstance(entry, GlopalEvent) and entry.event_at is not None]
+        )
+        while sum(len(times) for times in self._pages[1:]) >= self._enough:
+            del self._pages[0]
+        found = [at for times in self._pages for at in times]
+        return found if len(found) >= self._enough else []

@@ -19,7 +19,7 @@ from models.glopal import GlopalEvent, UnreadableEvent
 from models.outcome import Done, EffectFailed, RefusalCode, Refused, error_for
 from models.ranges import EARLIEST_START, Span
 from tasks.runtime import Runtime
-from tasks.sorter import Sorter
+from tasks.sorter import Lately, Sorter
 
 MARGIN = timedelta(minutes=15)
 # How far before the interval an event is looked for whose place cannot be checked by the page before it.
@@ -49,6 +49,7 @@ class Walk:
         first_times: the times on the first page that had any.
         last_times: those on the last one.
         unreadable: entries that cannot be read.
+        inside: events whose time lies in the interval.
         sorter: tells which entries are taken.
         calls: pages asked for.
         pages: pages that had events in or near the interval.
@@ -67,6 +68,7 @@ class Walk:
     first_times: list[datetime] = field(default_factory=list)
     last_times: list[datetime] = field(default_factory=list)
     unreadable: int = 0
+    inside: int = 0
     sorter: Sorter | None = None
 
 
@@ -78,15 +80,30 @@ async def walk(runtime: Runtime, span: Span, on_page: OnPage) -> Walk:
     """
     # Taken before anything is read: what happens meanwhile is no part of the proof.
     started = runtime.ledger.clock()
-    seen = Walk(span, sorter=Sorter(span, MARGIN))
     before = await _nearest_before(runtime, span.start - MARGIN)
     after = await _nearest_after(runtime, span.end + MARGIN)
-    if before is not None and (after is None or span.start - before[1] <= after[1] - span.end):
-        if not await _forward(runtime, seen, before[0], on_page):
-            await _backward(runtime, seen, after, on_page)
-    else:
-        await _backward(runtime, seen, after, on_page)
+    forward = before is not None and (after is None or span.start - before[1] <= after[1] - span.end)
+    seen = await _one_way(runtime, span, before if forward else None, after, on_page)
+    if seen.proven is not None and not seen.inside and before is not None:
+        # Nothing at all in the interval: either nothing happened, or many misplaced events hid it. The other way tells.
+        other = await _one_way(runtime, span, None if forward else before, after, on_page)
+        other.calls += seen.calls
+        seen = other
     return _judged(seen, proven_until(runtime, started))
+
+
+async def _one_way(
+    runtime: Runtime,
+    span: Span,
+    before: tuple[str, datetime] | None,
+    after: tuple[str, datetime] | None,
+    on_page: OnPage,
+) -> Walk:
+    """Forwards from ``before`` when that is given and stands where it should, backwards otherwise."""
+    seen = Walk(span, sorter=Sorter(span, MARGIN))
+    if before is None or not await _forward(runtime, seen, before[0], on_page):
+        await _backward(runtime, seen, after, on_page)
+    return seen
 
 
 async def _nearest_before(runtime: Runtime, moment: datetime) -> tuple[str, datetime] | None:
@@ -158,7 +175,7 @@ async def _to_the_end(
     runtime: Runtime, seen: Walk, anchor: str | None, on_page: OnPage, page: Sequence[Entry] | None = None
 ) -> bool:
     """Forwards from ``anchor``, or from the feed's beginning; ``page`` is the first page when it was read already."""
-    after, met, lately = anchor, {anchor} if page is None else set(), _Lately()
+    after, met, lately = anchor, {anchor} if page is None else set(), Lately(ENOUGH)
     while seen.calls < MOST_PAGES:
         page = page if page is not None else await _page(runtime, seen, after=after)
         if page is None:
@@ -191,7 +208,7 @@ async def _backward(runtime: Runtime, seen: Walk, known: tuple[str, datetime] | 
         return
     anchor, page = begun
     came_from = f"event {anchor} after it" if anchor else "the end of the feed"
-    met, lately = {anchor}, _Lately()
+    met, lately = {anchor}, Lately(ENOUGH)
     while page:
         first = next((entry.event_id for entry in page if entry.event_id), None)
         if _lies_before(lately.with_page(page), seen.span.start - MARGIN):
@@ -302,6 +319,7 @@ async def _hand_out(
         seen.unreadable += sum(not isinstance(entry, GlopalEvent) for entry in page)
         assert seen.sorter is not None  # noqa: S101 - a walk that reads has one
         own = seen.sorter.own(page, preceding)
+        seen.inside += sum(seen.span.contains(at) for at in times)
         if own:
             await on_page(own)
 
@@ -327,21 +345,6 @@ async def _page(
 def times_of(page: Sequence[Entry]) -> list[datetime]:
     """The times of a page's events that have one."""
     return [entry.event_at for entry in page if isinstance(entry, GlopalEvent) and entry.event_at is not None]
-
-
-class _Lately:
-    """The times on the pages read last, as many as it takes to judge where the walk is."""
-
-    def __init__(self) -> None:
-        self._pages: list[list[datetime]] = []
-
-    def with_page(self, page: Sequence[Entry]) -> list[datetime]:
-        """The times once this page is read; none while they are too few."""
-        self._pages.append(times_of(page))
-        while sum(len(times) for times in self._pages[1:]) >= ENOUGH:
-            del self._pages[0]
-        found = [at for times in self._pages for at in times]
-        return found if len(found) >= ENOUGH else []
 
 
 def _lies_before(times: Sequence[datetime], moment: datetime) -> bool:

@@ -77,7 +77,7 @@ HISTORY_MUTANTS: tuple[Mutant, ...] = (
         "one-event-ends-the-walk",
         "S13",
         "a single event from another time, alone on its page, ends a walk",
-        _one(_WALK, "ENOUGH = 10\n", "ENOUGH = 1\n"),
+        _one(_WALK, "ENOUGH = 25\n", "ENOUGH = 1\n"),
         _WALKS,
     ),
     Mutant(
@@ -120,7 +120,7 @@ HISTORY_MUTANTS: tuple[Mutant, ...] = (
         "whole-pages",
         "S13",
         "whatever stands on the pages around a range is recorded, too",
-        _one(_BACKFILL, "if within(entry, leg.span)]", "if entry]"),
+        _one(_WALK, "            await on_page(own)\n", "            await on_page(page)\n"),
         "test_backfill.py",
     ),
     Mutant(
@@ -141,14 +141,14 @@ HISTORY_MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 _BACKFILL,
-                'inside, runtime.rules, via="backfill", coverage=proofs, lease=lease\n',
-                "inside, runtime.rules, CursorMove(inside[-1].event_id, *lease) if inside else None,\n"
+                'page, runtime.rules, via="backfill", coverage=proofs, lease=lease\n',
+                "page, runtime.rules, CursorMove(page[-1].event_id, *lease) if page else None,\n"
                 '            via="backfill", coverage=proofs, lease=lease,\n',
             ),
             Edit(
                 _BACKFILL,
-                "from ledger.events import record_page\n",
-                "from ledger.cursor import CursorMove\nfrom ledger.events import record_page\n",
+                "from ledger.events import Recorded, record_page\n",
+                "from ledger.cursor import CursorMove\nfrom ledger.events import Recorded, record_page\n",
             ),
         ),
         "test_backfill.py",
@@ -211,8 +211,44 @@ HISTORY_MUTANTS: tuple[Mutant, ...] = (
         "proof-over-a-gap",
         "S6",
         "live polling's proof grows over the gap that a rejected cursor left",
-        _one(_COVERAGE, "        if row is None or anew:\n", "        if row is None:\n"),
+        _one(
+            _COVERAGE,
+            '        chain = col(Coverage.by).in_(("live", CHAIN_BROKEN))\n',
+            '        chain = col(Coverage.by) == "live"\n',
+        ),
         _LEDGER,
+    ),
+    Mutant(
+        "lost-place-not-written-down",
+        "S6",
+        "a poll that lost its place and is interrupted lets the next one prove the time between",
+        _one("tasks/events.py", " if after is None and pulled.cursor_reset else ()\n", " if False else ()\n"),
+        "test_live_proof.py",
+    ),
+    Mutant(
+        "misplaced-left-alone",
+        "S12",
+        "events that stand out of their time are taken by nobody",
+        _one("tasks/sorter.py", " or late or early\n", "\n"),
+        f"{_WALKS} test_live_proof.py",
+    ),
+    Mutant(
+        "faster-clock-believed",
+        "S12",
+        "a machine whose clock is ahead proves what the provider has not published yet",
+        _one(_WALK, "timedelta(seconds=max(skew or 0.0, 0.0)) - MARGIN", "MARGIN"),
+        "test_live_proof.py",
+    ),
+    Mutant(
+        "forgotten-days-asked-again",
+        "S13",
+        "days before the feed's beginning are asked for at every run",
+        _one(
+            "flows/backfill.py",
+            "            if begins is not None and leg.span.end <= begins - MARGIN:\n",
+            "            if False:\n",
+        ),
+        "test_backfill_resume.py",
     ),
     Mutant(
         "refresh-trusts-all",
