@@ -12,6 +12,7 @@ from cli import console
 from flows.range_form import Range, names_of, read_when
 from flows.reconcile import Reconciled, range_of, rows_of, run_reconcile
 from flows.settle import unaided
+from ledger import LedgerUnavailable
 from models.outcome import ConfigurationError
 from models.ranges import BadRange
 from models.settings import Settings
@@ -55,13 +56,16 @@ def run_reconcile_command(
 async def _one(settings: Settings, name: str, wanted: Range, *, repair: bool) -> Reconciled:
     with console.progress() as bar:
         bar.add_task(f"{name}: comparing", total=None)
-        async with open_runtime(settings, name) as runtime:
-            return await run_reconcile(runtime, wanted, repair=repair, call=unaided)
+        try:
+            async with open_runtime(settings, name) as runtime:
+                return await run_reconcile(runtime, wanted, repair=repair, call=unaided)
+        except (ConfigurationError, LedgerUnavailable) as error:
+            # The other accounts are reconciled all the same.
+            return Reconciled(name, stopped=[str(error)])
 
 
 def _show(done: Reconciled) -> None:
-    assert done.certificate is not None  # noqa: S101 - a reconciliation ends with one
-    rows = [row for row in rows_of(done.certificate) if row.get("state") == "open"]
+    rows = [row for row in rows_of(done) if row.get("state") == "open"]
     if rows:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in ("order", "finding", "since (UTC)", "what is done", "what is different"):
@@ -75,13 +79,13 @@ def _show(done: Reconciled) -> None:
             console.say(f"and {len(rows) - MOST_ROWS} more; crossdock report writes them all.")
     for text in [*done.stopped, *done.compared.problems, *dict.fromkeys(done.compared.tally.problems)]:
         console.complain(f"{done.account}: {text}")
-    console.say(f"{done.account}: {done.certificate.standing.verdict}")
+    if done.certificate is not None:
+        console.say(f"{done.account}: {done.certificate.standing.verdict}")
     console.say(f"{done.account}: {done.state[1]}: {done}.")
 
 
 def _json_of(done: Reconciled, wanted: Range) -> dict[str, Any]:
-    assert done.certificate is not None  # noqa: S101 - a reconciliation ends with one
-    compared = done.compared
+    compared, certificate = done.compared, done.certificate
     return {
         "account": done.account,
         "state": done.state[1],
@@ -96,8 +100,8 @@ def _json_of(done: Reconciled, wanted: Range) -> dict[str, Any]:
         "parked": len(compared.parked),
         "findings_closed": compared.closed,
         "unread": compared.unread,
-        "findings": rows_of(done.certificate),
-        "verdict": done.certificate.standing.verdict,
-        "sha256": done.certificate.sha256,
+        "findings": rows_of(done),
+        "verdict": certificate.standing.verdict if certificate else None,
+        "sha256": certificate.sha256 if certificate else None,
         "problems": [*done.stopped, *compared.problems, *compared.tally.problems],
     }

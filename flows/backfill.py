@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from prefect import flow
@@ -18,11 +19,11 @@ from flows.backfill_report import Pace, Result, Shown, final_state, publish_plan
 from flows.glopal import tell_news
 from flows.range_form import Range, When, Zone, names_of, read_range
 from flows.reconcile_orders import compare_span
-from flows.settle import LINGER, MOST_TASK_RUNS, Call, Settler, Tally, through_prefect
+from flows.settle import LINGER, MOST_TASK_RUNS, Call, Settler, Tally, batch_size, through_prefect
 from ledger import LedgerUnavailable
 from ledger.backfills import FILL_GAPS, REFRESH, Opened, finish_backfill, open_backfill, proven_for
 from ledger.coverage import feed_start
-from ledger.leases import acquire_feed, feed_held_until, release_feed
+from ledger.leases import acquire_feed, count_due, feed_held_until, release_feed
 from ledger.policy import count_open
 from models.outcome import ConfigurationError, EffectFailed, LeaseLost, NotYet
 from models.ranges import BadRange, Span, Window, gaps, windows
@@ -37,6 +38,8 @@ from tasks.walk import MARGIN, beginning, not_shown
 logger = logging.getLogger("crossdock")
 # Legs are walked one task run each, so that there are never many more than these.
 MOST_LEGS = 60
+# How long a run may take whose range was to end now.
+TAIL = timedelta(hours=2)
 Mode = Literal["fill gaps", "refresh"]
 
 
@@ -73,7 +76,7 @@ async def backfill(
         mode: fill gaps reads only what is not proven complete yet; a range that is costs almost nothing. refresh reads
             the whole range again, and every order of it on all three sides, and mends what changed since.
         dry_run: Only plan: what was found, what would be done, how many calls and how long. Writes nothing.
-        batch: Orders for one task run. Empty: each order by itself in a short backfill, many at once in a long one.
+        batch: At least so many orders for one task run. Empty: each by itself in a short backfill, many in a long one.
         calls_per_second: Most HTTP calls a second to either side, to leave room for others. Empty: as the account is
             configured.
     """
@@ -201,6 +204,7 @@ class Backfill:
         except EffectFailed as error:
             why = str(error).removesuffix(".")
             result.problems.append(f"the feed could not be read: {why}. Start it again: it goes on where it stopped")
+            await self._keep_read(result, legs, run, lease)
             outcome = error.outcome
             if isinstance(outcome, NotYet) and (outcome.retry_after or 0.0) > LONGEST_WAIT_IN_RUN:
                 self.runtime.provider_side.asked_to_wait(outcome.retry_after or 0.0, outcome.message)
@@ -209,6 +213,14 @@ class Backfill:
         if not self.asked.dry_run:
             await self._close(result, run)
         return result
+
+    async def _keep_read(self, result: Result, legs: list[Leg], run: Opened, lease: tuple[str, int] | None) -> None:
+        """Record what was read before the feed failed, so that the next start goes on behind it."""
+        if lease is None:
+            return
+        for leg in legs:
+            if leg.walked is not None and leg.pages is not None:
+                result.new_events += (await record_leg(self.runtime, leg, run.id, lease=lease)).new
 
     async def _plan(self, all_windows: list[Window], legs: list[Leg]) -> Plan:
         began = utc_now()
@@ -253,6 +265,7 @@ class Backfill:
 
     async def _settle(self, pace: Pace) -> None:
         """Land what is due: live orders first, then history."""
+        due = sum(await count_due(self.runtime.ledger, self.runtime.key))
         settler = Settler(
             self.runtime,
             self.tally,
@@ -261,14 +274,17 @@ class Backfill:
             linger=self.linger,
             call=self.call,
             history=None,
-            batch=self.asked.batch,
+            batch=None if self.asked.batch is None else max(self.asked.batch, batch_size(due)),
         )
         await settler.run(None)
 
     async def _close(self, result: Result, run: Opened) -> None:
         runtime, span = self.runtime, self.wanted.span
         proven = await proven_for(runtime.ledger, runtime.key, span, run)
-        result.not_proven = gaps(span, [proof.span for proof in proven])
+        # Where the range was to end now, nobody expects its last minutes to be proven.
+        tail = span.end - MARGIN - TAIL if self.wanted.open_end else span.end
+        missing = gaps(span, [proof.span for proof in proven])
+        result.not_proven = [gap for gap in missing if gap.start < tail]
         result.why_not = result.plan.not_provable if result.plan else []
         result.stopped = [side.stopped for side, _ in runtime.sides() if side.stopped]
         result.buckets = await count_open(runtime.ledger, runtime.key)
@@ -284,7 +300,8 @@ def legs_of(all_windows: list[Window], proven: list[Span]) -> list[Leg]:
     legs: list[Leg] = []
     for gap, window in missing:
         last = legs[-1] if legs else None
-        if last is not None and last.span.end == gap.start and len(last.windows) < size:
+        # Many gaps are read in one go, also over what is proven between them: a bounded number of task runs.
+        if last is not None and len(last.windows) < size:
             last.span = Span(last.span.start, gap.end)
             last.windows.append(window)
         else:

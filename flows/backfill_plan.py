@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from flows.report import cell
 from ledger.backfills import Known, known_orders
 from ledger.queries import known_events
 from models.glopal import GlopalEvent
@@ -257,9 +258,9 @@ def words_of(plan: Plan, *, dry_run: bool) -> str:
         f"{duration(plan.seconds)}." + (" Nothing was written." if dry_run else ""),
     ]
     if plan.not_provable:
-        lines += ["", "## What cannot be proven complete", "", *(f"- {text}" for text in plan.not_provable[:50])]
+        lines += ["", "## What cannot be proven complete", "", *(f"- {cell(text)}" for text in plan.not_provable[:50])]
     if plan.impossible:
-        lines += ["", "## What cannot be done, and why", "", *(f"- {text}" for text in plan.impossible[:50])]
+        lines += ["", "## What cannot be done, and why", "", *(f"- {cell(text)}" for text in plan.impossible[:50])]
         if len(plan.impossible) > 50:
             lines.append(f"- and {len(plan.impossible) - 50} more")
     return "\n".join(lines)

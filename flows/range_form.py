@@ -33,10 +33,11 @@ Zone = Annotated[str, Field(min_length=1, max_length=64)]
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A range as it was asked for, and as it is meant."""
+    """A range as it was asked for, and as it is meant; ``open_end`` when it was to end now."""
 
     span: Span
     zone: ZoneInfo
+    open_end: bool = False
 
     def __str__(self) -> str:
         return f"{self.span} ({self.zone.key})"
@@ -49,7 +50,7 @@ def read_range(start: date | datetime, end: date | datetime | None, zone: str, n
         BadRange: reversed, empty, in the future, absurd, or a time that the zone does not have (once).
     """
     place = zone_of(zone)
-    return Range(resolve(start, end, place, now), place)
+    return Range(resolve(start, end, place, now), place, open_end=end is None)
 
 
 def read_when(text: str) -> date | datetime:

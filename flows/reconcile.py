@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from prefect import flow
@@ -19,16 +19,19 @@ from flows.reconcile_orders import STUCK_AFTER_HOURS, Compared, compare_span
 from flows.report import cell, name_run
 from flows.settle import LINGER, Call, through_prefect
 from ledger import LedgerUnavailable
+from ledger.proof import Noted, open_findings
 from models.outcome import ConfigurationError
-from models.ranges import BadRange, day_of, windows, zone_of
+from models.ranges import BadRange, day_of, instant_of, windows, zone_of
 from models.settings import Settings
 from models.time import utc_now
 from reports.certificate import Certificate
-from reports.gather import certificate_of
+from reports.gather import MARGIN, certificate_of
 from reports.markdown import summary
 from tasks.runtime import Runtime, open_runtime
 
 MOST_ROWS = 500
+# How long a run may take whose range was to end now.
+TAIL = timedelta(hours=2)
 
 
 @dataclass
@@ -41,11 +44,21 @@ class Reconciled:
     stopped: list[str] = field(default_factory=list)
     refused: str = ""
     repair: bool = True
+    open: list[Noted] = field(default_factory=list)
+    open_end: bool = False
 
     @property
     def open_findings(self) -> int:
-        """Findings that are open now, those of parked orders not counted."""
-        return self.certificate.standing.findings if self.certificate is not None else 0
+        """Findings that are open now, those of parked orders not counted; of orders of any day."""
+        return sum(not noted.parked for noted in self.open)
+
+    @property
+    def proven(self) -> bool:
+        """Whether all of the range is proven, but for what is too young where the range was to end now."""
+        if self.certificate is None:
+            return False
+        late = self.certificate.span.end - MARGIN - TAIL
+        return all(self.open_end and gap.span.start >= late for gap in self.certificate.gaps)
 
     @property
     def state(self) -> tuple[StateType, str]:
@@ -61,8 +74,12 @@ class Reconciled:
             return StateType.FAILED, "Differences"
         if done.tally.unfinished or done.moved:
             return StateType.FAILED, "Unfinished"
-        if self.certificate is None or not self.certificate.standing.complete:
+        if not self.proven:
             return StateType.FAILED, "Not all proven"
+        if any(check.bad for check in done.feed):
+            return StateType.FAILED, "Unreadable events"
+        if self.open:
+            return StateType.COMPLETED, "Agreed but for parked orders"
         return StateType.COMPLETED, "Agreed"
 
     def __str__(self) -> str:
@@ -78,6 +95,8 @@ class Reconciled:
             (len(done.parked), "parked"),
             (done.closed, "finding(s) closed"),
             (self.open_findings, "difference(s) open"),
+            (sum(noted.parked for noted in self.open), "finding(s) of parked orders"),
+            (len({text for check in done.feed for text in check.bad}), "unreadable event(s)"),
             (done.unread, "not read"),
         ]
         return ", ".join(counted(number, word) for number, word in words if number > 0) or "nothing to compare"
@@ -140,7 +159,7 @@ def range_of(start: When | None, end: When | None, zone: str, days: int) -> Rang
         place = zone_of(zone)
         today = day_of(now, place)
         end = end or today
-        last = end if not hasattr(end, "hour") else day_of(read_range(date(2000, 1, 2), end, zone, now).span.end, place)
+        last = day_of(instant_of(end, place), place) if isinstance(end, datetime) else end
         start = last - timedelta(days=days)
     return read_range(start, end, zone, now)
 
@@ -155,7 +174,7 @@ async def run_reconcile(
     linger: float = LINGER,
 ) -> Reconciled:
     """Reconcile one account's range and publish its certificate."""
-    done = Reconciled(runtime.name, repair=repair)
+    done = Reconciled(runtime.name, repair=repair, open_end=wanted.open_end)
     done.compared = await compare_span(
         runtime,
         wanted.span,
@@ -169,6 +188,7 @@ async def run_reconcile(
     done.certificate = await certificate_of(
         runtime.ledger, runtime.key, account=runtime.name, span=wanted.span, zone=wanted.zone
     )
+    done.open = await open_findings(runtime.ledger, runtime.key)
     await tell_news(runtime)
     await publish(done)
     return done
@@ -188,33 +208,44 @@ async def publish(done: Reconciled) -> None:
         markdown=text, key=f"certificate-{done.account}", description=f"{name}: {done}"[:200]
     )
     await acreate_table_artifact(
-        table=rows_of(done.certificate), key=f"findings-{done.account}", description=f"{name}: {done}"[:200]
+        table=rows_of(done), key=f"findings-{done.account}", description=f"{name}: {done}"[:200]
     )
     await name_run(f"{done.account}: {done}")
 
 
-def rows_of(certificate: Certificate) -> list[dict[str, Any]]:
-    """The open findings first, then those that were found mended."""
-    listed = sorted(certificate.findings, key=lambda finding: (finding.closed_at is not None, finding.since))
-    rows: list[dict[str, Any]] = [
-        {
-            "order": finding.order,
-            "finding": finding.mismatch.replace("_", " "),
-            "state": "open" if finding.closed_at is None else f"closed {finding.closed_at:%m-%d %H:%M}",
-            "since (UTC)": f"{finding.since:%m-%d %H:%M}",
-            "what is done": finding.action,
-            "what is different": finding.explanation,
-        }
-        for finding in listed[:MOST_ROWS]
+def rows_of(done: Reconciled) -> list[dict[str, Any]]:
+    """The open findings first, of orders of any day, then those of the range that were found mended."""
+    known = done.certificate.findings if done.certificate is not None else ()
+    closed = sorted((finding for finding in known if finding.closed_at is not None), key=lambda each: each.since)
+    every = [
+        _row(noted.order, noted.mismatch, "open", noted.found_at, noted.action, noted.explanation)
+        for noted in done.open
     ]
-    if len(listed) > MOST_ROWS:
-        rows.append({"order": f"and {len(listed) - MOST_ROWS} more", "finding": "see crossdock report"})
+    every += [
+        _row(one.order, one.mismatch, f"closed {one.closed_at:%m-%d %H:%M}", one.since, one.action, one.explanation)
+        for one in closed
+    ]
+    rows = every[:MOST_ROWS]
+    if len(every) > MOST_ROWS:
+        rows.append({"order": f"and {len(every) - MOST_ROWS} more", "finding": "see crossdock report"})
     return rows or [{"order": "none", "finding": "all sides agree"}]
+
+
+def _row(order: str, mismatch: str, state: str, since: datetime, action: str, explanation: str) -> dict[str, Any]:
+    return {
+        "order": order,
+        "finding": mismatch.replace("_", " "),
+        "state": state,
+        "since (UTC)": f"{since:%m-%d %H:%M}",
+        "what is done": action,
+        "what is different": explanation,
+    }
 
 
 def final_state(done: list[Reconciled]) -> State[dict[str, Any]]:
     """The run's end: the worst of its accounts'."""
-    order = ["Refused", "Not all read", "Parked some", "Differences", "Unfinished", "Not all proven", "Agreed"]
+    order = ["Refused", "Not all read", "Parked some", "Differences", "Unfinished", "Not all proven"]
+    order += ["Unreadable events", "Agreed but for parked orders", "Agreed"]
     worst = min(done, key=lambda one: order.index(one.state[1]))
     kind, name = worst.state
     said = [f"{one.account}: {one}" if one.account else str(one) for one in done]

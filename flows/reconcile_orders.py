@@ -145,6 +145,7 @@ class _Work:
         done, saved = self.done, result.saved
         done.closed += saved.closed
         done.parked.update(saved.parked)
+        done.problems += [text for text in result.strange if text not in done.problems]
         done.opened += saved.opened
         if first:
             done.orders += result.compared

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlmodel import col, select
@@ -19,6 +19,7 @@ from models.tables import BackfillRun, SourceOrder
 
 FILL_GAPS: Final = "fill gaps"
 REFRESH: Final = "refresh"
+GOES_ON_FOR = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,11 @@ async def open_backfill(ledger: Ledger, key: AccountKey, span: Span, mode: str, 
             BackfillRun.account == key.account,
             col(BackfillRun.finished_at).is_(None),
             col(BackfillRun.start_at) == span.start,
-            col(BackfillRun.end_at) == span.end,
+            # One that was to end now ended earlier when it was begun.
+            col(BackfillRun.end_at) <= span.end,
             BackfillRun.mode == mode,
+            # What a refresh read days ago is no refresh any more.
+            col(BackfillRun.started_at) > now - GOES_ON_FOR,
         )
         row = (await session.exec(query.order_by(col(BackfillRun.id).desc()).limit(1))).first()
         resumed = row is not None

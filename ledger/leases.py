@@ -85,7 +85,8 @@ async def count_due(ledger: Ledger, key: AccountKey) -> tuple[int, int]:
 def _due(key: AccountKey, now: datetime, *, live_only: bool = False) -> tuple[ColumnElement[bool], ...]:
     return (
         *account_filter(key),
-        *((SourceOrder.priority == 0,) if live_only else ()),
+        # Named in any case: the index of what is due begins with it.
+        col(SourceOrder.priority).in_((0,) if live_only else (0, 1)),
         col(SourceOrder.due_at) <= now,
         or_(col(SourceOrder.lease_until).is_(None), col(SourceOrder.lease_until) < now),
     )

@@ -51,6 +51,8 @@ async def apply_deadlines(
                 col(SourceOrder.id).not_in(select(OpenIntent.order_id)),
                 col(SourceOrder.deadline_at) <= now,
                 col(SourceOrder.settled_at).is_(None),
+                # What is accepted is landed; that it waits for a person for another reason is no lateness.
+                col(SourceOrder.landing) != Landing.ACCEPTED.value,
                 col(SourceOrder.deadline_applied_at).is_(None),
                 col(SourceOrder.source_status) != SourceStatus.CANCELLED.value,
                 or_(col(SourceOrder.lease_until).is_(None), col(SourceOrder.lease_until) < now),
@@ -149,6 +151,7 @@ async def warn_late(ledger: Ledger, key: AccountKey, policy: Policy) -> list[Tol
                 *account_filter(key),
                 col(SourceOrder.ready_at) <= now - timedelta(hours=policy.warn_after_hours),
                 col(SourceOrder.settled_at).is_(None),
+                col(SourceOrder.landing) != Landing.ACCEPTED.value,
                 col(SourceOrder.warned_at).is_(None),
                 col(SourceOrder.source_status) != SourceStatus.CANCELLED.value,
             )

@@ -137,6 +137,7 @@ class Noted:
     action: str
     found_at: datetime
     closed_at: datetime | None
+    parked: bool = False
 
 
 async def findings(ledger: Ledger, key: AccountKey, *, since: datetime, limit: int = 20_000) -> list[Noted]:
@@ -150,10 +151,34 @@ async def findings(ledger: Ledger, key: AccountKey, *, since: datetime, limit: i
                 FindingRow.account == key.account,
                 or_(col(FindingRow.closed_at).is_(None), col(FindingRow.closed_at) >= since),
             )
-            .order_by(col(FindingRow.found_at), col(FindingRow.id))
+            # What is open is never what is cut.
+            .order_by(col(FindingRow.closed_at).is_not(None), col(FindingRow.found_at), col(FindingRow.id))
             .limit(limit)
         )
         return [
             Noted(row.source_order_id, row.mismatch, row.explanation, row.action, row.found_at, row.closed_at)
             for row in await session.exec(query)
+        ]
+
+
+async def open_findings(ledger: Ledger, key: AccountKey) -> list[Noted]:
+    """Every open finding of an account, of whatever day its order is, and whether a person has that order already."""
+    async with ledger.read() as session:
+        same = and_(*account_filter(key), col(SourceOrder.source_order_id) == col(FindingRow.source_order_id))
+        query = (
+            select(FindingRow, SourceOrder.parked_at)
+            .outerjoin(SourceOrder, same)
+            .where(
+                FindingRow.provider == key.provider,
+                FindingRow.environment == key.environment,
+                FindingRow.account == key.account,
+                col(FindingRow.closed_at).is_(None),
+            )
+            .order_by(col(FindingRow.found_at), col(FindingRow.id))
+        )
+        return [
+            Noted(
+                row.source_order_id, row.mismatch, row.explanation, row.action, row.found_at, None, parked is not None
+            )
+            for row, parked in await session.exec(query)
         ]

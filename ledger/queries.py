@@ -50,7 +50,7 @@ async def next_due(ledger: Ledger, key: AccountKey, within: timedelta, *, live_o
         query = select(func.min(col(SourceOrder.due_at))).where(
             *account_filter(key),
             col(SourceOrder.due_at) <= now + within,
-            *((SourceOrder.priority == 0,) if live_only else ()),
+            col(SourceOrder.priority).in_((0,) if live_only else (0, 1)),
             or_(col(SourceOrder.lease_until).is_(None), col(SourceOrder.lease_until) < now),
         )
         return (await session.exec(query)).one()

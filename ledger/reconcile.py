@@ -6,7 +6,7 @@ Everything works on many orders at once: a fixed number of statements for a chun
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -114,7 +114,7 @@ async def load_to_compare(ledger: Ledger, ids: Sequence[int], rules: Rules) -> l
             id=row.id,
             source_order_id=row.source_order_id,
             reference=row.reference,
-            side=ledger_side(row, hashes.get(row.document_id or 0, ""), open_intent=row.id in intents, now=now),
+            side=_comparable(row, hashes, open_intent=row.id in intents, now=now),
             first_event_at=row.source_at,
             effect_seq=row.effect_seq,
             fence=row.fence,
@@ -122,6 +122,15 @@ async def load_to_compare(ledger: Ledger, ids: Sequence[int], rules: Rules) -> l
         )
         for row in rows.values()
     ]
+
+
+def _comparable(row: Row, hashes: dict[int, str], *, open_intent: bool, now: datetime) -> LedgerSide:
+    """The ledger's side. Amounts that other rules found are not compared: an edited mapping changed no order."""
+    found = hashes.get(row.document_id) if row.document_id is not None else ""
+    side = ledger_side(row, found or "", open_intent=open_intent, now=now)
+    if found is None:
+        return replace(side, currency="", total=None, base_currency="", base_total=None)
+    return side
 
 
 def ledger_side(row: Row, content_hash: str, *, open_intent: bool, now: datetime) -> LedgerSide:
@@ -208,7 +217,7 @@ async def save_judged(
                 saved.moved.append(entry.order.id)
                 continue
             saved.newly += entry.comparison.agrees and row is not None and row.reconciled_at is None
-            done = _act(ledger, row, entry, rules, now, repair=repair)
+            done = _act(ledger, row, entry, rules, now) if repair else Repaired()
             if row is not None and _settle_row(row, entry, done, now):
                 touched.append(row)
             lines += done.lines
@@ -243,8 +252,8 @@ def _moved(row: Row, order: ToCompare, now: datetime) -> bool:
     return leased or not same
 
 
-def _act(ledger: Ledger, row: Row | None, entry: Judged, rules: Rules, now: datetime, *, repair: bool) -> Repaired:
-    if row is None or not repair or entry.comparison.unread:
+def _act(ledger: Ledger, row: Row | None, entry: Judged, rules: Rules, now: datetime) -> Repaired:
+    if row is None or entry.comparison.unread:
         return Repaired()
     if mended(row, entry.comparison):
         return repair_row(row, None, entry.sides, rules, now, ledger.owner)

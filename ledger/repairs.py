@@ -160,7 +160,8 @@ def _look_again(row: Row, sides: OrderSides, rules: Rules, now: datetime) -> Non
     _status_again(row, sides)
     move(row, Landing.INSERT_UNKNOWN, now, repair=True)
     row.unknown_since, row.probes_missed, row.attempts = now, 0, 0
-    row.store_order_id = row.store_order_number = row.store_state = None
+    # Its id stays known: each search asks for that, too, and only when all of them found nothing it is forgotten.
+    row.store_state = None
     row.inserted_at = row.accepted_at = row.settled_at = None
     row.due_at = now + rules.first_probe
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -30,6 +31,8 @@ CHUNK = 500
 # Seconds between two looks at an order that differs, how many there are at most, and tries of a side without an answer.
 SECOND_LOOK = 1.0
 MOST_LOOKS = 3
+# Up to so many orders (or a tenth of those compared) may have the same difference and be parked for it in one go.
+LEAST_STRANGE = 10
 TRIES = 3
 
 
@@ -41,6 +44,7 @@ class ChunkResult:
     unread: int = 0
     pending: int = 0
     saved: Saved = field(default_factory=Saved)
+    strange: list[str] = field(default_factory=list)
 
     def __repr__(self) -> str:
         return (
@@ -67,12 +71,48 @@ async def compare_orders(
     result = ChunkResult()
     for start in range(0, len(order_ids), CHUNK):
         judged = await judge(runtime, order_ids[start : start + CHUNK], timedelta(hours=stuck_after_hours))
+        judged, strange = too_many(judged)
+        result.strange += strange
         saved = await save_judged(runtime.ledger, runtime.key, runtime.rules, judged, repair=repair)
         result.compared += len(judged)
         result.unread += sum(bool(entry.comparison.unread) for entry in judged)
         result.pending += sum(entry.comparison.pending for entry in judged)
         _add(result.saved, saved)
     return result
+
+
+def too_many(judged: Sequence[Judged]) -> tuple[list[Judged], list[str]]:
+    """Let nothing be done about differences that so many orders have at once: then it is not the orders.
+
+    A store that answers from an empty copy, a provider that forgot its documents, or an edited mapping would else park
+    every order there is, or have each created again.
+
+    Returns:
+        The orders, and what looks wrong in plain words.
+    """
+    counts = Counter(
+        finding.mismatch
+        for entry in judged
+        for finding in entry.comparison.findings
+        if finding.repair in (Repair.PARK, Repair.LOOK_AGAIN)
+    )
+    most = max(LEAST_STRANGE, len(judged) // 10)
+    strange = {mismatch: number for mismatch, number in counts.items() if number > most}
+    if not strange:
+        return list(judged), []
+    told = [
+        f"{number} of {len(judged)} orders are {mismatch.value.replace('_', ' ')} at once: that is not these orders. "
+        "Nothing was done about them; look at the provider, the store and the account's mapping, then run it again"
+        for mismatch, number in strange.items()
+    ]
+    return [_left_alone(entry, strange) for entry in judged], told
+
+
+def _left_alone(entry: Judged, strange: Mapping[Mismatch, int]) -> Judged:
+    if not any(finding.mismatch in strange for finding in entry.comparison.findings):
+        return entry
+    findings = tuple(replace(finding, repair=Repair.NONE, park_code="") for finding in entry.comparison.findings)
+    return replace(entry, comparison=replace(entry.comparison, findings=findings))
 
 
 def _add(total: Saved, saved: Saved) -> None:

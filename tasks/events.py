@@ -16,7 +16,8 @@ from models.glopal import UnreadableEvent
 from models.outcome import Done, Failure, NotYet, RefusalCode, Refused, error_for
 from tasks.batch import TASK_OPTIONS
 from tasks.runtime import Runtime, current
-from tasks.walk import begins_with, proven_until, times_of
+from tasks.sorter import times_of
+from tasks.walk import begins_with, proven_until
 
 # The page size that Glopal's pages print; taken for a full page only while no page was seen that another one followed.
 ASSUMED_PAGE = 20

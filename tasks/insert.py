@@ -98,10 +98,17 @@ async def probe_one(runtime: Runtime, work: Work) -> StepEnd:
             )
         return still_unknown(runtime, work, side, outcome)
     side.well()
-    if outcome.value is not None:
+    there = outcome.value
+    if there is None and work.store_order_id is not None:
+        # It was there once. A search that comes up empty is not enough to call it gone.
+        read = await runtime.store.read(StoreOrderId(work.store_order_id))
+        if not isinstance(read, Done) and not (isinstance(read, Refused) and read.code is RefusalCode.NOT_FOUND):
+            return still_unknown(runtime, work, side, read)
+        there = read.value if isinstance(read, Done) else None
+    if there is not None:
         document = await document_of(runtime, work)
-        detail = f"found by our reference: store order {outcome.value.number}"
-        return _hold_checked(work, found_in_store(work, outcome.value, document, detail))
+        detail = f"found in the store: store order {there.number}"
+        return _hold_checked(work, found_in_store(work, there, document, detail))
     return _missed(runtime, work)
 
 
@@ -120,6 +127,7 @@ def _missed(runtime: Runtime, work: Work) -> StepEnd:
         f"{text}; the create had no effect and may be done again",
         landing=Landing.FETCHED,
         note_kind="probe",
+        fields={"store_order_id": None, "store_order_number": None, "store_state": None},
     )
 
 

@@ -1,4 +1,4 @@
-"""Which entries of a walk over the feed are taken."""
+"""What the pages of a feed tell: where in time they lie, and which of their entries a walk takes."""
 
 from __future__ import annotations
 
@@ -32,21 +32,25 @@ class Sorter:
         self._margin = margin
         self._orderly: deque[datetime] = deque(maxlen=NEIGHBOURS)
 
-    def own(self, page: Sequence[Entry], preceding: Sequence[Entry] | None) -> list[Entry]:
+    def own(
+        self, page: Sequence[Entry], preceding: Sequence[Entry] | None, following: Sequence[Entry] = ()
+    ) -> list[Entry]:
         """The entries of the next page that are to be taken.
 
         Args:
             page: oldest first.
             preceding: the page that stands before it in the feed, empty when that is not known; None when it is the one
                 that was judged last.
+            following: the page that stands after it, as far as it is known: without it nothing tells of a page's last
+                events whether they are misdated.
         """
         if preceding is not None:
             self._orderly.clear()
-            self._judge(preceding)
-        return self._judge(page)
+            self._judge(preceding, page)
+        return self._judge(page, following)
 
-    def _judge(self, page: Sequence[Entry]) -> list[Entry]:
-        timed = [entry.event_at for entry in page if isinstance(entry, GlopalEvent) and entry.event_at is not None]
+    def _judge(self, page: Sequence[Entry], following: Sequence[Entry]) -> list[Entry]:
+        timed = [*times_of(page), *times_of(following)[:NEIGHBOURS]]
         taken: list[Entry] = []
         place = 0
         for entry in page:
@@ -75,10 +79,33 @@ class Lately:
 
     def with_page(self, page: Sequence[Entry]) -> list[datetime]:
         """The times once this page is read; none while they are too few."""
-        self._pages.append(
-            [entry.event_at for entry in page if isinstance(entry, GlopalEvent) and entry.event_at is not None]
-        )
+        self._pages.append(times_of(page))
         while sum(len(times) for times in self._pages[1:]) >= self._enough:
             del self._pages[0]
         found = [at for times in self._pages for at in times]
         return found if len(found) >= self._enough else []
+
+
+def times_of(page: Sequence[Entry]) -> list[datetime]:
+    """The times of a page's events that have one."""
+    return [entry.event_at for entry in page if isinstance(entry, GlopalEvent) and entry.event_at is not None]
+
+
+def lies_before(times: Sequence[datetime], moment: datetime) -> bool:
+    """Whether more than half of these are older: one event that came late does not move a whole page."""
+    return 2 * sum(at <= moment for at in times) > len(times)
+
+
+def lies_after(times: Sequence[datetime], moment: datetime) -> bool:
+    """Whether more than half of these are younger."""
+    return 2 * sum(at >= moment for at in times) > len(times)
+
+
+def ids_of(page: Sequence[Entry]) -> set[str]:
+    """The ids on a page."""
+    return {entry.event_id for entry in page if entry.event_id}
+
+
+def last_id(page: Sequence[Entry]) -> str | None:
+    """The last id on a page: where the next one begins."""
+    return next((entry.event_id for entry in reversed(page) if entry.event_id), None)

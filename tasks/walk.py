@@ -19,7 +19,7 @@ from models.glopal import GlopalEvent, UnreadableEvent
 from models.outcome import Done, EffectFailed, RefusalCode, Refused, error_for
 from models.ranges import EARLIEST_START, Span
 from tasks.runtime import Runtime
-from tasks.sorter import Lately, Sorter
+from tasks.sorter import Lately, Sorter, ids_of, last_id, lies_after, lies_before, times_of
 
 MARGIN = timedelta(minutes=15)
 # How far before the interval an event is looked for whose place cannot be checked by the page before it.
@@ -145,14 +145,14 @@ async def _forward(runtime: Runtime, seen: Walk, anchor: str, on_page: OnPage) -
         # The event is the feed's first, and then nothing stands before it.
         return await _to_the_end(runtime, seen, anchor, on_page)
     await _hand_out(runtime, seen, stands, on_page)
-    if not _lies_before(times_of(stands), seen.span.start - MARGIN):
+    if not lies_before(times_of(stands), seen.span.start - MARGIN):
         return False
     # What follows that page must begin with the event. A provider that takes no notice of what it should go back from
     # gives the feed's first page instead, which lies before everything.
-    first = await _page(runtime, seen, after=_last_id(stands))
-    if first is None or anchor not in _ids(first):
+    first = await _page(runtime, seen, after=last_id(stands))
+    if first is None or anchor not in ids_of(first):
         return await _forward_only(runtime, seen, on_page)
-    return await _to_the_end(runtime, seen, anchor, on_page, first)
+    return await _to_the_end(runtime, seen, anchor, on_page, first, stands)
 
 
 async def _forward_only(runtime: Runtime, seen: Walk, on_page: OnPage) -> bool:
@@ -166,26 +166,39 @@ async def _forward_only(runtime: Runtime, seen: Walk, on_page: OnPage) -> bool:
             continue
         tried.add(found[0])
         follows = await _page(runtime, seen, after=found[0])
-        if follows and _lies_before(times_of(follows), seen.span.start):
+        if follows and lies_before(times_of(follows), seen.span.start):
             return await _to_the_end(runtime, seen, found[0], on_page, follows)
     return False
 
 
 async def _to_the_end(
-    runtime: Runtime, seen: Walk, anchor: str | None, on_page: OnPage, page: Sequence[Entry] | None = None
+    runtime: Runtime,
+    seen: Walk,
+    anchor: str | None,
+    on_page: OnPage,
+    page: Sequence[Entry] | None = None,
+    stands: Sequence[Entry] | None = (),
 ) -> bool:
-    """Forwards from ``anchor``, or from the feed's beginning; ``page`` is the first page when it was read already."""
+    """Forwards from ``anchor``, or from the feed's beginning.
+
+    ``page`` is the first page when it was read already, ``stands`` the one before it, as far as that is known.
+    """
     after, met, lately = anchor, {anchor} if page is None else set(), Lately(ENOUGH)
+    waiting: Sequence[Entry] = ()
     while seen.calls < MOST_PAGES:
         page = page if page is not None else await _page(runtime, seen, after=after)
+        if waiting:
+            # Handed out once it is known what follows: that tells whether its last events are misdated.
+            await _hand_out(runtime, seen, waiting, on_page, preceding=stands, following=page or ())
+            stands = None
         if page is None:
             return False
-        cursor = _last_id(page)
-        if page:
-            await _hand_out(runtime, seen, page, on_page, preceding=None)
+        waiting, cursor = page, last_id(page)
         end = "the end of the feed" if not page else ""
-        if page and _lies_after(lately.with_page(page), seen.span.end + MARGIN):
+        if page and lies_after(lately.with_page(page), seen.span.end + MARGIN):
             end = f"event {cursor} after it"
+        if page and (end or cursor is None or cursor in met):
+            await _hand_out(runtime, seen, page, on_page, preceding=stands)
         if end:
             seen.proven = seen.span
             start = f"event {anchor} before it" if anchor else "the beginning of the feed"
@@ -196,6 +209,8 @@ async def _to_the_end(
             return True
         met.add(cursor)
         after, page = cursor, None
+    if waiting:
+        await _hand_out(runtime, seen, waiting, on_page, preceding=stands)
     seen.why_not = f"the feed did not come to the interval's end within {MOST_PAGES} pages"
     return True
 
@@ -206,12 +221,12 @@ async def _backward(runtime: Runtime, seen: Walk, known: tuple[str, datetime] | 
     if begun is None:
         await _only_ahead(runtime, seen, on_page)
         return
-    anchor, page = begun
+    anchor, page, later = begun
     came_from = f"event {anchor} after it" if anchor else "the end of the feed"
     met, lately = {anchor}, Lately(ENOUGH)
     while page:
         first = next((entry.event_id for entry in page if entry.event_id), None)
-        if _lies_before(lately.with_page(page), seen.span.start - MARGIN):
+        if lies_before(lately.with_page(page), seen.span.start - MARGIN):
             seen.proven = seen.span
             seen.how = f"every page from {came_from} back to event {first} before it was read"
         elif first is None:
@@ -219,30 +234,32 @@ async def _backward(runtime: Runtime, seen: Walk, known: tuple[str, datetime] | 
         elif seen.calls >= MOST_PAGES:
             seen.why_not = f"the feed did not come to the interval's beginning within {MOST_PAGES} pages"
         if seen.proven or seen.why_not or first is None:
-            await _hand_out(runtime, seen, page, on_page)
+            await _hand_out(runtime, seen, page, on_page, following=later)
             return
         before = await _page(runtime, seen, before=first) if first not in met else None
         # Only what stands before a page tells whether its first events came late.
-        await _hand_out(runtime, seen, page, on_page, preceding=before or ())
+        await _hand_out(runtime, seen, page, on_page, preceding=before or (), following=later)
         if before is None:
             await _only_ahead(runtime, seen, on_page)
             return
         met.add(first)
-        page = before
+        page, later = before, page
     seen.begins_at = begins_with(seen.last_times) or (known[1] if anchor and known else None)
     _began(seen, f"every page from {came_from} back to the beginning of the feed was read")
 
 
 async def _only_ahead(runtime: Runtime, seen: Walk, on_page: OnPage) -> None:
     """Paging backwards is assumed, and this provider does not know it; where nothing helps, begin at the beginning."""
+    # What was met on the way says nothing about where the walk is from now on.
+    seen.pages = seen.events = seen.inside = seen.unreadable = 0
     if not await _forward_only(runtime, seen, on_page):
         await _from_the_beginning(runtime, seen, on_page)
 
 
 async def _turning_point(
     runtime: Runtime, seen: Walk, known: tuple[str, datetime] | None, on_page: OnPage
-) -> tuple[str, Sequence[Entry]] | None:
-    """Where to turn back, and the page before it: a known event after the interval, or "", the end of the feed.
+) -> tuple[str, Sequence[Entry], Sequence[Entry]] | None:
+    """Where to turn back, the page before it, and what follows that: a known event after the interval, or "", the end.
 
     What follows that page is read, too. It must begin with the event, or be nothing at all: a provider that takes no
     notice of what it should go back from gives the feed's first page. And it must be as young as the event says it is.
@@ -255,21 +272,21 @@ async def _turning_point(
         if page is None:
             continue
         if not page and not anchor:
-            return anchor, page
-        follows = await _page(runtime, seen, after=_last_id(page) if page else anchor)
+            return anchor, page, ()
+        follows = await _page(runtime, seen, after=last_id(page) if page else anchor)
         if follows is None:
             continue
         if follows:
             await _hand_out(runtime, seen, follows, on_page)
         if not anchor:
-            return (anchor, page) if await _ends_there(runtime, seen, follows) else None
-        if page and anchor not in _ids(follows):
+            return (anchor, page, follows) if await _ends_there(runtime, seen, follows) else None
+        if page and anchor not in ids_of(follows):
             return None
         others = [entry for entry in follows if entry.event_id != anchor]
         if page and not others:
             others = list(await _page(runtime, seen, after=anchor) or ())
-        if not others or _lies_after(times_of(others), seen.span.end + MARGIN):
-            return anchor, page
+        if not others or lies_after(times_of(others), seen.span.end + MARGIN):
+            return anchor, page, follows
     return None
 
 
@@ -278,7 +295,7 @@ async def _ends_there(runtime: Runtime, seen: Walk, follows: Sequence[Entry]) ->
     if not follows:
         return True
     again = await _page(runtime, seen, before="")
-    return again is not None and not _ids(again).isdisjoint(_ids(follows))
+    return again is not None and not ids_of(again).isdisjoint(ids_of(follows))
 
 
 def _began(seen: Walk, how: str) -> None:
@@ -303,7 +320,13 @@ async def _from_the_beginning(runtime: Runtime, seen: Walk, on_page: OnPage) -> 
 
 
 async def _hand_out(
-    runtime: Runtime, seen: Walk, page: Sequence[Entry], on_page: OnPage, *, preceding: Sequence[Entry] | None = ()
+    runtime: Runtime,
+    seen: Walk,
+    page: Sequence[Entry],
+    on_page: OnPage,
+    *,
+    preceding: Sequence[Entry] | None = (),
+    following: Sequence[Entry] = (),
 ) -> None:
     times = times_of(page)
     for entry in (page[0], page[-1]):
@@ -318,7 +341,7 @@ async def _hand_out(
         seen.events += len(page)
         seen.unreadable += sum(not isinstance(entry, GlopalEvent) for entry in page)
         assert seen.sorter is not None  # noqa: S101 - a walk that reads has one
-        own = seen.sorter.own(page, preceding)
+        own = seen.sorter.own(page, preceding, following)
         seen.inside += sum(seen.span.contains(at) for at in times)
         if own:
             await on_page(own)
@@ -340,29 +363,6 @@ async def _page(
         return None
     failed: EffectFailed = error_for(outcome, f"events of {runtime.name}")
     raise failed
-
-
-def times_of(page: Sequence[Entry]) -> list[datetime]:
-    """The times of a page's events that have one."""
-    return [entry.event_at for entry in page if isinstance(entry, GlopalEvent) and entry.event_at is not None]
-
-
-def _lies_before(times: Sequence[datetime], moment: datetime) -> bool:
-    """Whether more than half of these are older: one event that came late does not move a whole page."""
-    return 2 * sum(at <= moment for at in times) > len(times)
-
-
-def _lies_after(times: Sequence[datetime], moment: datetime) -> bool:
-    """Whether more than half of these are younger."""
-    return 2 * sum(at >= moment for at in times) > len(times)
-
-
-def _ids(page: Sequence[Entry]) -> set[str]:
-    return {entry.event_id for entry in page if entry.event_id}
-
-
-def _last_id(page: Sequence[Entry]) -> str | None:
-    return next((entry.event_id for entry in reversed(page) if entry.event_id), None)
 
 
 def _judged(seen: Walk, until: datetime) -> Walk:

@@ -147,7 +147,11 @@ def test_what_is_safe_is_repaired_and_the_rest_is_parked(run: Run, world: Runnin
     assert "insert.total_differs" in text
     assert "crossdock decide" in text
     following = told(run, *whole(world))
-    assert (following["state"], following["parked"], following["findings_closed"]) == ("Agreed", 0, 0)
+    assert (following["state"], following["parked"], following["findings_closed"]) == (
+        "Agreed but for parked orders",
+        0,
+        0,
+    )
 
 
 def test_a_total_that_is_no_number_is_that_order_s_finding(run: Run, world: RunningSandbox, folder: Path) -> None:

@@ -20,21 +20,21 @@ HISTORY_MUTANTS: tuple[Mutant, ...] = (
         "anchor-before-not-checked",
         "S13",
         "a walk trusts the place of the event that it begins at",
-        _one(_WALK, "    if not _lies_before(times_of(stands), seen.span.start - MARGIN):\n", "    if False:\n"),
+        _one(_WALK, "    if not lies_before(times_of(stands), seen.span.start - MARGIN):\n", "    if False:\n"),
         _WALKS,
     ),
     Mutant(
         "anchor-after-not-checked",
         "S13",
         "a walk backwards trusts the place of the event that it begins at",
-        _one(_WALK, "        if not others or _lies_after(", "        if True or _lies_after("),
+        _one(_WALK, "        if not others or lies_after(", "        if True or lies_after("),
         _WALKS,
     ),
     Mutant(
         "first-page-taken-for-the-page-before",
         "S13",
         "a provider that takes no notice of what it should go back from is believed",
-        _one(_WALK, "    if first is None or anchor not in _ids(first):\n", "    if first is None:\n"),
+        _one(_WALK, "    if first is None or anchor not in ids_of(first):\n", "    if first is None:\n"),
         _WALKS,
     ),
     Mutant(
@@ -57,7 +57,7 @@ HISTORY_MUTANTS: tuple[Mutant, ...] = (
         "a walk goes on to the feed's end although the interval is behind it",
         _one(
             _WALK,
-            "        if page and _lies_after(lately.with_page(page), seen.span.end + MARGIN):\n",
+            "        if page and lies_after(lately.with_page(page), seen.span.end + MARGIN):\n",
             "        if False:\n",
         ),
         _WALKS,
@@ -68,7 +68,7 @@ HISTORY_MUTANTS: tuple[Mutant, ...] = (
         "a walk backwards goes on to the feed's beginning",
         _one(
             _WALK,
-            "        if _lies_before(lately.with_page(page), seen.span.start - MARGIN):\n",
+            "        if lies_before(lately.with_page(page), seen.span.start - MARGIN):\n",
             "        if False:\n",
         ),
         _WALKS,
@@ -231,6 +231,22 @@ HISTORY_MUTANTS: tuple[Mutant, ...] = (
         "events that stand out of their time are taken by nobody",
         _one("tasks/sorter.py", " or late or early\n", "\n"),
         f"{_WALKS} test_live_proof.py",
+    ),
+    Mutant(
+        "ends-of-pages-not-judged",
+        "S12",
+        "what follows a page is not asked whether its last events are misdated",
+        _one(
+            "tasks/sorter.py", "        return self._judge(page, following)\n", "        return self._judge(page, ())\n"
+        ),
+        "test_live_proof.py",
+    ),
+    Mutant(
+        "history-taken-along",
+        "S13",
+        "a walk that has to begin anew takes everything on its way",
+        _one(_WALK, "    stands: Sequence[Entry] | None = (),\n", "    stands: Sequence[Entry] | None = None,\n"),
+        "test_live_proof.py",
     ),
     Mutant(
         "faster-clock-believed",

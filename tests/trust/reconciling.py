@@ -64,7 +64,7 @@ def heard(world: World, result: Reconciled) -> None:
     """Keep what people would read of it, to be searched for canaries."""
     assert result.certificate is not None
     state = final_state([result])
-    world.said += [str(result), str(state.message), str(rows_of(result.certificate)), summary(result.certificate)]
+    world.said += [str(result), str(state.message), str(rows_of(result)), summary(result.certificate)]
     world.said += [*result.stopped, *result.compared.problems, *result.compared.tally.problems]
 
 

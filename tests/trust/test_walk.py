@@ -137,10 +137,11 @@ async def test_calls_are_proportional_to_the_interval(worlds: Worlds, known: tup
 
 
 @pytest.mark.parametrize("options", WAYS, ids=str)
-async def test_a_late_event_is_no_anchor(worlds: Worlds, options: dict[str, Any]) -> None:
-    """An event that happened before the interval and stands far behind it in the feed proves nothing."""
-    feed = await line(worlds, 200, **options)
-    put(feed.world, [raw(5000, feed.at(95.2)), *feed.events(range(200, 400))])
+@pytest.mark.parametrize("place", [112, 200])
+async def test_a_late_event_is_no_anchor(worlds: Worlds, options: dict[str, Any], place: int) -> None:
+    """An event that happened before the interval and stands in it, or far behind it, in the feed proves nothing."""
+    feed = await line(worlds, place, **options)
+    put(feed.world, [raw(5000, feed.at(95.2)), *feed.events(range(place, 400))])
     await feed.know(5000, at={5000: 95.2})
     found, seen = await walked(feed.world, feed.span(100, 120))
     assert found.proven == feed.span(100, 120)
