@@ -245,7 +245,10 @@ HISTORY_MUTANTS: tuple[Mutant, ...] = (
         "history-taken-along",
         "S13",
         "a walk that has to begin anew takes everything on its way",
-        _one(_WALK, "    stands: Sequence[Entry] | None = (),\n", "    stands: Sequence[Entry] | None = None,\n"),
+        (
+            Edit(_WALK, "    seen.pages = seen.events = seen.inside = seen.unreadable = 0\n", ""),
+            Edit(_WALK, "    stands: Sequence[Entry] | None = (),\n", "    stands: Sequence[Entry] | None = None,\n"),
+        ),
         "test_live_proof.py",
     ),
     Mutant(

@@ -55,7 +55,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "what the search found is ignored before the second create",
         _one(
             "tasks/insert.py",
-            "    if outcome.value is not None:\n        document =",
+            "    if there is not None:\n        document =",
             "    if False:\n        document =",
         ),
         "test_cancels.py test_faults.py",
