@@ -126,7 +126,7 @@ def _json_of(result: Result) -> dict[str, Any]:
         "new_events": result.new_events,
         "done": dict(result.tally.done),
         "parked": len(set(result.tally.parked)),
-        "unfinished": result.tally.unfinished,
+        "unfinished": result.unfinished,
         "not_proven": [{"from": to_text(span.start), "to": to_text(span.end)} for span in result.not_proven],
         "why_not": result.why_not,
         "problems": [*result.problems, *result.stopped, *result.tally.problems],

@@ -21,7 +21,15 @@ from flows.range_form import Range, When, Zone, names_of, read_range
 from flows.reconcile_orders import compare_span
 from flows.settle import LINGER, MOST_TASK_RUNS, Call, Settler, Tally, batch_size, through_prefect
 from ledger import LedgerUnavailable
-from ledger.backfills import FILL_GAPS, REFRESH, Opened, finish_backfill, open_backfill, proven_for
+from ledger.backfills import (
+    FILL_GAPS,
+    REFRESH,
+    Opened,
+    count_under_way,
+    finish_backfill,
+    open_backfill,
+    proven_for,
+)
 from ledger.coverage import feed_start
 from ledger.leases import acquire_feed, count_due, feed_held_until, release_feed
 from ledger.policy import count_open
@@ -288,6 +296,7 @@ class Backfill:
         result.why_not = result.plan.not_provable if result.plan else []
         result.stopped = [side.stopped for side, _ in runtime.sides() if side.stopped]
         result.buckets = await count_open(runtime.ledger, runtime.key)
+        result.under_way = await count_under_way(runtime.ledger, runtime.key, span)
         if not result.problems and not result.stopped:
             await finish_backfill(runtime.ledger, run.id, str(result))
         await publish_result(result)

@@ -43,6 +43,7 @@ class Result:
     stopped: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     buckets: dict[str, int] = field(default_factory=dict)
+    under_way: int = 0
     compared: Compared | None = None
     dry_run: bool = False
 
@@ -58,10 +59,15 @@ class Result:
             (done["accept"] + done["check_accept"], "accepted"),
             (done["cancel_store"] + done["close"] + done["cancel_source"], "cancelled"),
             (len(set(self.tally.parked)), "parked"),
-            (self.tally.unfinished, "unfinished"),
+            (self.unfinished, "unfinished"),
         ]
         said = ", ".join(f"{number} {word}" for number, word in words if number) or "nothing was missing"
         return said + ("" if not self.not_proven else "; not all of the range is proven complete")
+
+    @property
+    def unfinished(self) -> int:
+        """Orders that did not come to rest: left by this run, or of the range and held by a process that was killed."""
+        return max(self.tally.unfinished, self.under_way)
 
     @property
     def state(self) -> tuple[StateType, str]:
@@ -74,7 +80,7 @@ class Result:
             return StateType.COMPLETED, "Dry run"
         if self.tally.parked or self.unreadable or (self.compared and self.compared.parked):
             return StateType.FAILED, "Parked some"
-        if self.tally.unfinished or self.tally.problems or (self.compared and self.compared.unread):
+        if self.unfinished or self.tally.problems or (self.compared and self.compared.unread):
             return StateType.FAILED, "Unfinished"
         if self.not_proven:
             return StateType.FAILED, "Proven in part"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from sqlalchemy import func
 from sqlmodel import col, select
 
 from ledger.coverage import Proof, proofs
@@ -80,6 +81,19 @@ async def proven_for(ledger: Ledger, key: AccountKey, span: Span, run: Opened) -
     """What this backfill need not read again: for a refresh only what the same backfill has proven itself."""
     known = await proofs(ledger, key, span)
     return [proof for proof in known if run.mode == FILL_GAPS or proof.run_id == run.id]
+
+
+async def count_under_way(ledger: Ledger, key: AccountKey, span: Span) -> int:
+    """How many orders of an interval still have a step to go: held by another process, or to be tried later."""
+    async with ledger.read() as session:
+        query = select(func.count(col(SourceOrder.id))).where(
+            *account_filter(key),
+            col(SourceOrder.source_at) >= span.start,
+            col(SourceOrder.source_at) < span.end,
+            col(SourceOrder.due_at).is_not(None),
+            col(SourceOrder.parked_at).is_(None),
+        )
+        return int((await session.exec(query)).one())
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import hashlib
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -31,6 +32,7 @@ from reports.model import (
 from reports.proof import DayProof, day_proofs, find_gaps
 from reports.sums import DaySums
 from reports.verdict import day_standing, whole_standing
+from reports.words import count
 
 __all__ = ["Certificate", "CertificateBuilder", "CurrencyLine", "DayLine", "Standing", "Tally"]
 
@@ -144,6 +146,12 @@ class CertificateBuilder:
         missing = find_gaps(self._span, intervals, self._made_at, self._margin, reasons)
         proofs = day_proofs(self._span, self._zone, intervals, missing, self._made_at)
         days, undated = self._day_lines(proofs, known)
+        standing = whole_standing([day.proof for day in days], [day.standing for day in days], missing, undated)
+        listing = self._names.listing()
+        if listing.parked_in_all:
+            # They are explained, and yet nobody must read over them.
+            waits = f"{count(listing.parked_in_all, 'parked order')} for a person"
+            standing = replace(standing, verdict=f"{standing.verdict}; {waits}")
         return Certificate(
             account=self._account,
             key=self._key,
@@ -155,11 +163,11 @@ class CertificateBuilder:
             orders=self._combined.count,
             days=days,
             total=self._total.lines(),
-            standing=whole_standing([day.proof for day in days], [day.standing for day in days], missing, undated),
+            standing=standing,
             proven=tuple(sorted(intervals, key=lambda entry: (entry.span.start, entry.span.end))),
             gaps=missing,
             findings=tuple(sorted(known, key=lambda finding: (finding.since, finding.order, finding.mismatch))),
-            listing=self._names.listing(),
+            listing=listing,
             series=self._series(),
             orders_sum=self._combined.text,
             sha256=self._hash(intervals, known),

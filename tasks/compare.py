@@ -33,6 +33,7 @@ SECOND_LOOK = 1.0
 MOST_LOOKS = 3
 # Up to so many orders (or a tenth of those compared) may have the same difference and be parked for it in one go.
 LEAST_STRANGE = 10
+LEAST_CREATED = 3
 TRIES = 3
 
 
@@ -96,8 +97,12 @@ def too_many(judged: Sequence[Judged]) -> tuple[list[Judged], list[str]]:
         for finding in entry.comparison.findings
         if finding.repair in (Repair.PARK, Repair.LOOK_AGAIN)
     )
+    again = sum(finding.repair is Repair.LOOK_AGAIN for entry in judged for finding in entry.comparison.findings)
     most = max(LEAST_STRANGE, len(judged) // 10)
     strange = {mismatch: number for mismatch, number in counts.items() if number > most}
+    if again > max(LEAST_CREATED, len(judged) // 50):
+        # What may end in a second create is believed of a few orders only.
+        strange[Mismatch.MISSING_IN_STORE] = counts[Mismatch.MISSING_IN_STORE]
     if not strange:
         return list(judged), []
     told = [

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.client.schemas.objects import State, StateType
 
+from cli import deployments
+from flows.backfill import backfill as backfill_flow
 from sandbox.running import GLOPAL_KEY, RunningSandbox
 from tests.cli.conftest import Run, write_config
 
@@ -161,3 +165,34 @@ def test_refresh_reads_every_order_again(run: Run, world: RunningSandbox) -> Non
     assert found["state"] == "Proven in part"
     assert sum(order["reads"] for order in world.orders().values()) == reads + ORDERS
     assert {order["accepts"] for order in world.orders().values()} == {1}
+
+
+# ---------------------------------------------------------------------------- the deployment
+
+
+def test_the_flow_refuses_in_the_same_words(config: Path) -> None:
+    """A range or an account that cannot be meant ends the flow run failed, with the reason, before anything is read."""
+    for parameters, words in (
+        ({"start": "2024-03-02", "end": "2024-03-01"}, "is after the end"),
+        ({"start": "2024-03-01", "zone": "Europe/Belrin"}, "did you mean Europe/Berlin"),
+        ({"start": "2024-03-01", "accounts": ["mian"]}, "known accounts: main"),
+    ):
+        given: dict[str, Any] = {
+            name: date.fromisoformat(str(value)) if name in ("start", "end") else value
+            for name, value in parameters.items()
+        }
+        state: State[Any] = asyncio.run(backfill_flow.fn(**given))
+        assert (state.type, state.name) == (StateType.FAILED, "Refused")
+        assert words in (state.message or "")
+    assert not (config.parent / "ledger.db").exists()
+
+
+def test_the_form_describes_every_parameter() -> None:
+    """What a person sees in Prefect's UI has a description for each field, both modes to choose from."""
+    schema = dict(backfill_flow.parameters)["properties"]
+    assert set(schema) == {"start", "end", "zone", "accounts", "mode", "dry_run", "batch", "calls_per_second"}
+    assert all(field.get("description") for field in schema.values())
+    assert schema["mode"]["enum"] == ["fill gaps", "refresh"]
+    declared = {entry.name: entry for entry in deployments.read(Path(__file__).parents[2] / "prefect.yaml")}
+    assert declared["backfill"].entrypoint == "flows/backfill.py:backfill"
+    assert not declared["backfill"].schedules

@@ -38,7 +38,7 @@ def test_parked_and_under_way_orders_do_not_speak_against_agreement() -> None:
     ]
     made = certificate(facts, findings=[finding("1-1", "parked")])
 
-    assert made.standing.verdict == "proven and agreed"
+    assert made.standing.verdict == "proven and agreed; 1 parked order for a person"
     assert made.standing.agrees
     assert [entry.order for entry in made.listing.parked] == ["1-1"]
 

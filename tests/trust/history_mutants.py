@@ -366,6 +366,13 @@ HISTORY_MUTANTS: tuple[Mutant, ...] = (
         "test_backfill_resume.py",
     ),
     Mutant(
+        "held-is-done",
+        "L1",
+        "orders that a killed process still holds are called done",
+        _one("flows/backfill_report.py", "max(self.tally.unfinished, self.under_way)", "self.tally.unfinished"),
+        "test_backfill_resume.py",
+    ),
+    Mutant(
         "upgraded-without-days",
         "S16",
         "orders of an earlier release belong to the day of their latest event",

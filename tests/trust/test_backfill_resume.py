@@ -6,13 +6,14 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 from sqlmodel import col, select
 
 from flows.backfill_plan import rows_of
 from flows.backfill_report import Result
 from flows.settle import HISTORY_SHARE, Settler
 from models.ranges import Span
-from models.tables import BackfillRun, Coverage, SourceOrder
+from models.tables import BackfillRun, Coverage, FeedLease, SourceOrder
 from models.time import parse_instant
 from tests.trust.conftest import Worlds
 from tests.trust.edges import Edges
@@ -308,6 +309,29 @@ async def test_news_make_history_live(worlds: Worlds) -> None:
     await world.poll(limit=1)
     seen = await world.check()
     assert (seen.rows[history[2]].priority, seen.rows[history[2]].landing) == (0, "cancelled")
+
+
+async def test_orders_that_a_dead_process_holds_are_not_called_done(worlds: Worlds) -> None:
+    """All is proven, and orders are still held by a process that was killed: the end says so, and is not green."""
+    world = await at_present(worlds)
+    ids = world.sandbox.generate(5, seed=62, hours=30)
+    world.sandbox.generate(1, seed=63, mix={"received": 1}, hours=20)
+    span = ago(world, 2, 0.05)
+    assert await backfill(world, span, Edges(where="after store.create")) is None
+    async with world.checker.write() as session:
+        await session.execute(update(FeedLease).values(owner=None, until=None))
+    early = await done(world, span)
+    assert (early.state[1], early.unfinished) == ("Unfinished", 5)
+    assert "5 unfinished" in str(early)
+    world.lease_over()
+    results = []
+    for _ in range(4):
+        results.append(await done(world, span))
+        world.clock.forward(130)
+    seen = await world.check()
+    assert {seen.rows[order].landing for order in ids} == {"accepted"}
+    assert results[-1].unfinished == 0
+    assert calls_of(world)["store.create"] == 5
 
 
 async def test_of_two_backfills_one_is_told(worlds: Worlds) -> None:
