@@ -12,6 +12,7 @@ import pytest
 from flows.range_form import Range
 from flows.reconcile import Reconciled, run_reconcile
 from flows.settle import directly
+from ledger.events import record_page
 from models.ranges import Span
 from tasks import compare
 from tests.trust.conftest import Worlds
@@ -96,19 +97,17 @@ async def test_no_hole_is_proven_after_a_lost_cursor(
 
 
 async def _poll_that_fails_at_the_second_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks import events  # noqa: PLC0415 - its name is changed for one poll
-
-    record, pages = events.record_page, 0
+    pages = 0
 
     async def failing_after_one(*given: Any, **more: Any) -> Any:
         nonlocal pages
         pages += 1
         if pages == 2:
             world.sandbox.faults([{"where": "events", "kind": "503_before", "times": 1}])
-        return await record(*given, **more)
+        return await record_page(*given, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(events, "record_page", failing_after_one)
+        patch.setattr("tasks.events.record_page", failing_after_one)
         report = await world.poll()
     assert report is not None
     assert "the stored cursor was rejected" in (report.feed_problem or "")
