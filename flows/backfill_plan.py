@@ -9,12 +9,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from flows.report import cell
-from ledger.backfills import Known, known_orders
+from ledger.backfills import Known, event_times, known_orders, orders_of
 from ledger.queries import known_events
 from models.glopal import GlopalEvent
 from models.ids import is_safe_source_id
 from models.lifecycle import Landing, OrderView, SourceStatus, Step, merge_status, next_step
-from models.ranges import Span, Window, day_of
+from models.ranges import Span, Window, day_of, union
 from tasks.held import Leg
 from tasks.runtime import Runtime
 from tasks.walk import Entry
@@ -129,6 +129,8 @@ async def make_plan(
             plan.impossible.append(f"{leg.label}: too many events to plan in detail; they are read again in the run")
         for page in leg.pages or []:
             await found.page(page, leg.span)
+    for span_known in union(window.span for window in windows if window.day not in touched):
+        await found.recorded(span_known)
     await found.judge()
     return plan
 
@@ -174,6 +176,15 @@ class _Found:
             if entry.event_id not in known:
                 self._plan.days[day].count("new events")
                 self._news.add(entry.order_id)
+
+    async def recorded(self, span: Span) -> None:
+        """Take in what the ledger has of an interval that is proven and therefore not read."""
+        for at in await event_times(self._runtime.ledger, self._runtime.key, span):
+            self._plan.days[day_of(at, self._zone)].count("events")
+        for order, at in await orders_of(self._runtime.ledger, self._runtime.key, span):
+            if order not in self._status:
+                self._status[order] = SourceStatus.UNSEEN
+                self._day[order], self._at[order] = day_of(at, self._zone), at
 
     async def judge(self) -> None:
         """Put every order into exactly one column, besides those that changed since."""

@@ -11,12 +11,13 @@ from sqlalchemy import func
 from sqlmodel import col, select
 
 from ledger.coverage import Proof, proofs
+from ledger.cursor import events_of
 from ledger.engine import MAX_IN_LIST, Ledger
 from ledger.rows import account_filter, view_of
 from models.ids import AccountKey
 from models.lifecycle import ImportOn, OrderView
 from models.ranges import Span
-from models.tables import BackfillRun, SourceOrder
+from models.tables import BackfillRun, SourceEvent, SourceOrder
 
 FILL_GAPS: Final = "fill gaps"
 REFRESH: Final = "refresh"
@@ -130,3 +131,21 @@ async def ids_of_orders(ledger: Ledger, key: AccountKey, names: Iterable[str]) -
             query = select(SourceOrder.id).where(*account_filter(key), col(SourceOrder.source_order_id).in_(part))
             found += [row_id for row_id in await session.exec(query) if row_id is not None]
     return found
+
+
+async def event_times(ledger: Ledger, key: AccountKey, span: Span) -> list[datetime]:
+    """When the recorded events of an interval happened."""
+    at = col(SourceEvent.event_at)
+    async with ledger.read() as session:
+        query = select(SourceEvent.event_at).where(*events_of(key), at >= span.start, at < span.end)
+        return [found for found in await session.exec(query) if found is not None]
+
+
+async def orders_of(ledger: Ledger, key: AccountKey, span: Span) -> list[tuple[str, datetime]]:
+    """The orders that the provider first spoke of in an interval, and when it did."""
+    at = col(SourceOrder.source_at)
+    async with ledger.read() as session:
+        query = select(SourceOrder.source_order_id, SourceOrder.source_at).where(
+            *account_filter(key), at >= span.start, at < span.end
+        )
+        return [(name, found) for name, found in await session.exec(query) if found is not None]

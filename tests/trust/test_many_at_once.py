@@ -17,7 +17,7 @@ from models.ranges import Span
 from tasks import compare
 from tests.trust.conftest import Worlds
 from tests.trust.deeds import row_of
-from tests.trust.history import at_present, done, process, proven, put, raw
+from tests.trust.history import ago, at_present, done, process, proven, put, raw
 from tests.trust.reconciling import reconciled, rest
 from tests.trust.test_walk import line
 from tests.trust.world import World
@@ -160,3 +160,19 @@ async def test_an_edited_mapping_changes_no_landed_order(worlds: Worlds) -> None
         found = await run_reconcile(runtime, wanted, repair=True, call=directly, linger=0.0)
     assert not found.compared.parked
     assert not [noted for noted in found.open if noted.mismatch == "document_changed"]
+
+
+async def test_a_plan_counts_what_was_proven_before(worlds: Worlds) -> None:
+    """A dry run over days that are proven says what the ledger has of them, and asks for next to nothing."""
+    world = await at_present(worlds)
+    world.sandbox.generate(6, seed=3, hours=48)
+    span = ago(world, 4, 0.1)
+    first = await done(world, span)
+    again = await done(world, span, dry_run=True)
+    assert first.plan is not None
+    assert again.plan is not None
+    assert (again.plan.total("events"), again.plan.total("orders")) == (
+        first.plan.total("events"),
+        first.plan.total("orders"),
+    )
+    assert again.plan.total("settled") == first.plan.total("to insert") > 0
