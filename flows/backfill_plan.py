@@ -14,7 +14,7 @@ from ledger.queries import known_events
 from models.glopal import GlopalEvent
 from models.ids import is_safe_source_id
 from models.lifecycle import Landing, OrderView, SourceStatus, Step, merge_status, next_step
-from models.ranges import Span, Window, day_of, union
+from models.ranges import Span, Window, day_of, gaps
 from tasks.held import Leg
 from tasks.runtime import Runtime
 from tasks.walk import Entry
@@ -129,8 +129,8 @@ async def make_plan(
             plan.impossible.append(f"{leg.label}: too many events to plan in detail; they are read again in the run")
         for page in leg.pages or []:
             await found.page(page, leg.span)
-    for span_known in union(window.span for window in windows if window.day not in touched):
-        await found.recorded(span_known)
+    for known in gaps(span, [leg.span for leg in legs]):
+        await found.recorded(known)
     await found.judge()
     return plan
 
